@@ -1,0 +1,1 @@
+"""Bench files that ship with labneuro."""

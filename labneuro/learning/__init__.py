@@ -1,0 +1,1 @@
+"""Online learning rules: arrays in, arrays out, no device in sight."""

@@ -1,0 +1,1 @@
+"""The experiments, one file each, named after what it does."""
