@@ -1,14 +1,14 @@
 """Units at the edge: values are SI floats inside, strings such as "4.5 mA" are read here and nowhere else.
 
-A protocol or a driver declares the unit of a value in its type, `current: Current = 4.5e-3`, and the command line,
-the bench file and the run file take it from there.
+A protocol or a driver declares the unit of a value in its type, `current: Current = 4.5e-3`, and the command
+line, the bench file and the run file take it from there.
 """
 
 import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
 _SYMBOL = re.compile(r"[^\W\d]+(?:(?:\^|\*\*)-?\d)?(?:\s*[*/·]\s*[^\W\d]+(?:(?:\^|\*\*)-?\d)?)*|%")
+# Not kg, which has its prefix, nor Hz^2, where MHz^2 would be (MHz)^2.
+_PREFIXABLE = re.compile(r"[sm]$|[^\W\d_a-z][^\W\d_]*\b(?!\^|\*\*)")
 
 
 @lru_cache(maxsize=1)
 def _registry() -> "UnitRegistry[Any]":
-    from pint import UnitRegistry
+    from pint import UnitRegistry  # noqa: PLC0415 - slow to import, and often not needed
 
     return UnitRegistry(autoconvert_offset_to_baseunit=True)
 
@@ -32,24 +34,25 @@ def _registry() -> "UnitRegistry[Any]":
 def parse_quantity(text: str, unit: str) -> float:
     """Return `text`, a number with a unit such as "8 mA", "-3 dBm" or "0.1 mA/ms", in `unit`.
 
-    The number must be finite and the unit must be there, unless `unit` is "1". Raises ValueError with the way out.
+    The number must be finite and, unless `unit` is "1", followed by a unit. Raises ValueError with the way out.
     """
-    import pint
+    import pint  # noqa: PLC0415 - as above
 
     match = _QUANTITY.fullmatch(text)
-    example = f"write a number and a unit, such as \"1 {unit}\"" if unit != "1" else "write a plain number"
+    example = f'write a number and a unit, such as "1 {unit}"' if unit != "1" else "write a plain number"
     if match is None:
         raise ValueError(f"{text!r} is not a quantity: {example}")
     number, symbol = match.groups()
     if symbol is None:
         if unit != "1":
             raise ValueError(f"{text!r} has no unit: {example}")
-        return float(number)
+        symbol = "dimensionless"
     unknown = f"{text!r}: {symbol!r} is not a known unit: {example}"
     if not _SYMBOL.fullmatch(symbol):
         raise ValueError(unknown)
     try:
-        value = float(_registry().Quantity(float(number), symbol).to(unit).magnitude)
+        quantity = cast("Any", _registry().Quantity(float(number), symbol))
+        value = float(quantity.to(unit).magnitude)
     except pint.errors.DimensionalityError:
         raise ValueError(f"{text!r} can't be converted to {unit}: {example}") from None
     except (pint.errors.PintError, AttributeError, TypeError, ValueError, ArithmeticError):
@@ -67,16 +70,17 @@ def format_quantity(value: float, unit: str) -> str:
         return f"{value} {unit}"
     if unit == "W" and value > 0:
         return f"{10 * math.log10(value / 1e-3):.4g} dBm"
-    if value == 0 or unit[0].islower() and unit not in {"s", "m"}:
-        return f"{value:g} {unit}"
-    exponent = min(max(3 * math.floor(math.log10(abs(value)) / 3 + 1e-9), -15), 12)
+    rounded = float(f"{value:.6g}")
+    if rounded == 0 or not _PREFIXABLE.match(unit):
+        return f"{rounded:g} {unit}"
+    exponent = min(max(3 * math.floor(math.log10(abs(rounded)) / 3 + 1e-9), -15), 12)
     prefix = {-15: "f", -12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}[exponent]
-    return f"{value / 10.0**exponent:.6g} {prefix}{unit}"
+    return f"{rounded / 10.0**exponent:.6g} {prefix}{unit}"
 
 
 @dataclass(frozen=True)
 class Unit:
-    """The SI unit of an annotated value; as pydantic metadata it also reads strings in any unit of that dimension."""
+    """The SI unit of an annotated value; pydantic then also reads strings in any unit of that dimension."""
 
     symbol: str
 
@@ -95,6 +99,7 @@ Current = Annotated[float, Unit("A")]
 Voltage = Annotated[float, Unit("V")]
 Frequency = Annotated[float, Unit("Hz")]
 Power = Annotated[float, Unit("W")]
+PowerDensity = Annotated[float, Unit("W/Hz")]
 Duration = Annotated[float, Unit("s")]
 CurrentRamp = Annotated[float, Unit("A/s")]
 Fraction = Annotated[float, Unit("1")]

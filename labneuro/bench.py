@@ -1,0 +1,308 @@
+"""The bench: a TOML file says what stands on the table, and whoever opens it always leaves it safe.
+
+`load` reads and checks a file and touches no instrument. `BenchFile.open` connects the parts, puts their
+limits in front of them, and on leaving, by whatever way, makes every part safe before it closes any.
+"""
+
+import re
+import tomllib
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from labneuro import registry
+from labneuro.attempts import in_words, raise_all, try_all
+from labneuro.clock import Clock, VirtualClock, WallClock
+from labneuro.limits import Envelope, LimitError, Place, envelope
+from labneuro.parameters import ParameterError, parameters, roles, suggestion, takes_clock, validated
+from labneuro.roles import Role
+
+_SHIPPED = Path(__file__).parent / "benches"
+_CLOCKS: dict[str, type[Clock]] = {"wall": WallClock, "virtual": VirtualClock}
+
+Key = tuple[str, ...]
+
+
+class BenchError(ValueError):
+    """A bench file or a part can't be used; the message is one line with file, line, key and way out."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    """The keys at the top of a bench file."""
+
+    parts: dict[str, object]
+    name: str = ""
+    description: str = ""
+    clock: Literal["wall", "virtual"] = "wall"
+    safe_order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """The keys of the table of a part."""
+
+    driver: str
+    settings: dict[str, object] | None = None
+    limits: dict[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """A part as its file describes it, checked but not connected.
+
+    driver: name of the entry point; cls: what it loads. role: the role played. settings: keyword arguments of
+    `cls`. limits: for the guard of the role, None if it can do no harm. place, line: where in the file.
+    """
+
+    name: str
+    driver: str
+    cls: type[Role]
+    role: type[Role]
+    settings: Mapping[str, Any]
+    limits: object | None
+    place: Place
+    line: str
+
+    def connect(self, clock: Clock) -> Role:
+        """Construct the driver. Raises BenchError with the driver's own words."""
+        given = {**self.settings, "clock": clock} if takes_clock(self.cls) else self.settings
+        try:
+            return self.cls(**given)
+        except Exception as error:
+            what = f"parts.{self.name}: '{self.driver}' did not start"
+            raise BenchError(f"{self.line}: {what}: {in_words(error)}") from error
+
+    def guarded(self, part: Role, clock: Clock) -> Role:
+        """Return `part` behind its limits."""
+        guard = envelope(self.cls).guard
+        return part if guard is None else guard(part, self.limits, self.place, clock)
+
+
+@dataclass(frozen=True)
+class BenchFile:
+    """A checked bench file.
+
+    path: where it is. text: what it says, for the record of a run. clock: "wall" or "virtual".
+    parts: by name, in the order of the file. safe_order: their names, in the order of being made safe.
+    """
+
+    path: Path
+    text: str
+    name: str
+    description: str
+    clock: str
+    parts: Mapping[str, PartPlan]
+    safe_order: Sequence[str]
+
+    def parts_for(self, function: Callable[..., Any]) -> dict[str, str]:
+        """Return which part serves each role-typed positional parameter of `function`.
+
+        It is the part of the same name, else the only other part with that role. Raises BenchError.
+        """
+        needed = roles(function)
+        plans = self.parts.values()
+        able = {name: [p.name for p in plans if issubclass(p.role, role)] for name, role in needed.items()}
+        chosen = {name: name for name in needed if name in able[name]}
+        for name in (name for name in needed if name not in chosen):
+            free = [part for part in able[name] if part not in chosen.values()]
+            if len(free) != 1:
+                found = ", ".join(f"{p.name} ({p.role.__name__})" for p in plans)
+                way_out = f"name one of {', '.join(free)} so" if free else f"it has {found}: add one as"
+                what = f"{function.__name__} needs a part '{name}' ({needed[name].__name__})"
+                raise BenchError(f"bench {self.name!r}: {what}; {way_out} [parts.{name}]")
+            chosen[name] = free[0]
+        return {name: chosen[name] for name in needed}
+
+    @contextmanager
+    def open(self) -> Generator["Bench", None, None]:
+        """Connect all parts; on leaving make all safe, then close all, whatever fails on the way.
+
+        What fails on leaving is raised; if an exception is already on its way, it is added to its notes.
+        """
+        bench = Bench(self, _CLOCKS[self.clock]())
+        try:
+            for name, plan in self.parts.items():
+                bench.parts[name] = plan.connect(bench.clock)
+                bench.parts[name] = plan.guarded(bench.parts[name], bench.clock)
+            yield bench
+        except BaseException as error:
+            for failure in bench.leave():
+                error.add_note(f"on leaving bench {self.name!r}: {in_words(failure)}")
+            raise
+        raise_all(f"on leaving bench {self.name!r}", bench.leave())
+
+
+@dataclass
+class Bench:
+    """A bench in use: its parts, each behind its limits.
+
+    safety_report: after leaving, (part, "safe" or what went wrong) in the order in which they were made safe.
+    """
+
+    file: BenchFile
+    clock: Clock
+    parts: dict[str, Role] = field(default_factory=dict[str, Role])
+    safety_report: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+
+    def roles_for(self, function: Callable[..., Any]) -> dict[str, Role]:
+        """Return the part for each role-typed positional parameter of `function`. Raises BenchError."""
+        return {name: self.parts[part] for name, part in self.file.parts_for(function).items()}
+
+    def leave(self) -> list[BaseException]:
+        """Make all parts safe in their order, then close all; return what went wrong. `open` calls it."""
+        raised: list[BaseException] = []
+        for name in (name for name in self.file.safe_order if name in self.parts):
+            failures = try_all([self.parts[name].make_safe])
+            self.safety_report.append((name, "; ".join(map(in_words, failures)) or "safe"))
+            raised += failures
+        return raised + try_all([part.close for part in self.parts.values()])
+
+
+def shipped() -> dict[str, Path]:
+    """Return the benches that come with labneuro, by name."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
+
+
+def load(name_or_path: str | Path) -> BenchFile:
+    """Read and check a bench: the name of a shipped one, or the path of a file. Raises BenchError."""
+    known = shipped()
+    path = known.get(str(name_or_path), Path(name_or_path))
+    called = path.name if path in known.values() else str(name_or_path)
+    try:
+        if not path.exists() and path.suffix != ".toml":
+            hint = suggestion(called, known)
+            raise BenchError(f"no bench {called!r}; {hint} A bench of your own is given by its path")
+        if not path.is_file():
+            what = "not a file" if path.exists() else "no such file"
+            raise BenchError(f"{called}: {what}: give a bench file, or one of {', '.join(known)}")
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BenchError(f"{called}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
+    except OSError as error:
+        raise BenchError(f"{called}: {error.strerror}: give a file that can be read") from None
+    return _Reader(path, called, text).file()
+
+
+def key_lines(text: str) -> dict[Key, int]:
+    """Return the line, from 1, on which each key of a valid TOML text first stands; tables are keys too.
+
+    A statement starts on a line of its own and ends where the lines since then parse; keys of an inline table
+    get the line of their statement.
+    """
+    found: dict[Key, int] = {}
+    table: Key = ()
+    start, statement = 1, ""
+    for number, line in enumerate(text.split("\n"), start=1):
+        statement += line + "\n"
+        try:
+            keys = list(_keys(tomllib.loads(statement)))
+        except tomllib.TOMLDecodeError:
+            continue
+        if statement.lstrip().startswith("["):
+            table = keys[-1]
+        else:
+            keys = [table + key for key in keys]
+        for key in keys:
+            found.setdefault(key, start)
+        start, statement = number + 1, ""
+    return found
+
+
+def _keys(content: object) -> Iterator[Key]:
+    """Yield the path to everything in nested tables, the outer first; those in an array are taken as one."""
+    if isinstance(content, list):
+        for item in cast("list[object]", content):
+            yield from _keys(item)
+    elif isinstance(content, dict):
+        for key, value in cast("dict[str, object]", content).items():
+            yield (key,)
+            yield from ((key, *deeper) for deeper in _keys(value))
+
+
+class _Reader:
+    """Turns the text of a bench file into a checked BenchFile."""
+
+    def __init__(self, path: Path, called: str, text: str) -> None:
+        self.path = path
+        self.called = called
+        self.text = text
+        try:
+            self.content = tomllib.loads(text)
+        except (ValueError, RecursionError) as error:
+            where = re.search(r"\(at line (\d+), column \d+\)$", str(error))
+            line = where[1] if where else text.count("\n") + 1
+            reason = re.sub(r" \(at .*\)$", "", str(error))
+            raise BenchError(f"{called}:{line}: not TOML: {reason}") from None
+        self.lines = key_lines(text)
+
+    def line(self, key: Key) -> str:
+        """Return file:line of a key, or of the table in which it should stand."""
+        while key and key not in self.lines:
+            key = key[:-1]
+        return f"{self.called}:{self.lines.get(key, 1)}"
+
+    def error(self, key: Key, reason: str) -> BenchError:
+        shown = ".".join(name if re.fullmatch(r"[\w-]+", name) else repr(name) for name in key)
+        return BenchError(f"{self.line(key)}: {shown}: {reason}")
+
+    def values(self, function: Callable[..., Any], given: Mapping[str, object], table: Key) -> dict[str, Any]:
+        """Return the validated values of a table. A number whose meaning depends on its unit must have it."""
+        for parameter in parameters(function):
+            value = given.get(parameter.name)
+            numbers = cast("list[object]", value) if isinstance(value, list) else [value]
+            if parameter.dimensional and any(isinstance(x, float) or type(x) is int for x in numbers):
+                raise self.error((*table, parameter.name), f"{value} has no unit: give {parameter.wanted}")
+        try:
+            return validated(function, given, noun="key")
+        except ParameterError as error:
+            raise self.error((*table, error.parameter), error.reason) from None
+
+    def file(self) -> BenchFile:
+        top = _File(**self.values(_File, self.content, ()))
+        if not top.parts:
+            raise self.error(("parts",), "the bench is empty: add a table such as [parts.chip]")
+        bench = top.name or self.path.stem
+        plans = {name: self.part(bench, name, content) for name, content in top.parts.items()}
+        for name in top.safe_order:
+            if name not in plans:
+                raise self.error(("safe_order",), f"no part {name!r}; {suggestion(name, plans)}")
+        order = tuple(dict.fromkeys([*top.safe_order, *plans]))
+        return BenchFile(self.path, self.text, bench, top.description, top.clock, plans, order)
+
+    def part(self, bench: str, name: str, content: object) -> PartPlan:
+        table = ("parts", name)
+        if not name.isidentifier():
+            raise self.error(table, "not a name for a part: use letters, digits and _")
+        if not isinstance(content, dict):
+            raise self.error(table, f"{content!r} is not a part: write a table [parts.{name}]")
+        keys = _Part(**self.values(_Part, cast("dict[str, object]", content), table))
+        driver = (*table, "driver")
+        try:
+            cls = registry.load_driver(keys.driver)
+            guarding = envelope(cls)
+        except (registry.RegistryError, LimitError) as error:
+            raise self.error(driver, str(error)) from error
+        settings = self.values(cls, keys.settings or {}, (*table, "settings"))
+        safe = self.limits(guarding, keys.limits, (*table, "limits"))
+        lines = {limit: self.line((*table, "limits", limit)) for limit in keys.limits or {}}
+        place = Place(bench, name, lines)
+        return PartPlan(name, keys.driver, cls, guarding.role, settings, safe, place, self.line(driver))
+
+    def limits(self, guarding: Envelope, given: Mapping[str, object] | None, table: Key) -> object | None:
+        role = guarding.role.__name__
+        if guarding.limits is None:
+            if given is not None:
+                raise self.error(table, f"{role} has no limits: remove this table")
+            return None
+        if given is None:
+            keys = ", ".join(f"{p.name} ({p.unit})" for p in parameters(guarding.limits) if p.required)
+            what = f"missing: no {role} is used without limits"
+            raise self.error(table, f"{what}; add [{'.'.join(table)}] with at least {keys}")
+        values = self.values(guarding.limits, given, table)
+        try:
+            return guarding.limits(**values)
+        except ParameterError as error:
+            raise self.error((*table, error.parameter), error.reason) from None

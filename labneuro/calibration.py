@@ -1,0 +1,115 @@
+"""Calibration of an oscillator chip with its sources off: what every later experiment starts from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from labneuro.lines import find_lines
+from labneuro.roles import OscillatorChip
+from labneuro.units import Currents, FloatArray, Frequencies, Powers
+
+
+@dataclass(frozen=True, eq=False)
+class FreeRunning:
+    """One current through one oscillator after the other, each alone: (oscillators,); NaN where nothing oscillates."""
+
+    current: Currents
+    frequency: Frequencies
+    power: Powers
+    linewidth: Frequencies
+    frequency_error: Frequencies
+
+
+def sweep(chip: OscillatorChip, currents: FloatArray) -> Iterator[FreeRunning]:
+    """Yield the free-running oscillation at each of `currents`, A, one oscillator on at a time.
+
+    An oscillator alone has the only line in the spectrum, so there is no doubt whose it is.
+    """
+    chip.apply(None)
+    for current in currents:
+        values = np.full((4, chip.oscillators), np.nan)
+        for i in range(chip.oscillators):
+            alone = np.zeros(chip.oscillators)
+            alone[i] = current
+            chip.set_currents(alone)
+            lines = find_lines(chip.spectrum(), 1)
+            if len(lines):
+                values[:, i] = lines.frequency[0], lines.power[0], lines.linewidth[0], lines.frequency_error[0]
+        yield FreeRunning(np.full(chip.oscillators, float(current)), *values)
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Tuning curves of a chip: polynomials of frequency, Hz, and power, W, against current, A.
+
+    low, high: (oscillators,), A, the currents between which each oscillator was seen to run. Outside, nothing is known
+    and ValueError is raised.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    frequency_curves: tuple[np.polynomial.Polynomial, ...]
+    power_curves: tuple[np.polynomial.Polynomial, ...]
+
+    @classmethod
+    def fit(cls, rows: list[FreeRunning], degree: int = 3) -> "Calibration":
+        """Return the calibration from the rows of `sweep`. Raises ValueError for an oscillator seen too rarely."""
+        current = np.array([row.current for row in rows])
+        frequency = np.array([row.frequency for row in rows])
+        power = np.array([row.power for row in rows])
+        seen = np.isfinite(frequency)
+        count = seen.sum(axis=0)
+        if np.any(count <= degree):
+            i = int(np.argmin(count))
+            raise ValueError(
+                f"oscillator {i + 1} showed a line at only {count[i]} of {len(rows)} currents, {degree + 1} are needed: "
+                "sweep more currents above its threshold, or widen the analyzer's span"
+            )
+        curves = [
+            tuple(
+                np.polynomial.Polynomial.fit(current[seen[:, i], i], values[seen[:, i], i], degree)
+                for i in range(current.shape[1])
+            )
+            for values in (frequency, power)
+        ]
+        low = np.where(seen, current, np.inf).min(axis=0)
+        high = np.where(seen, current, -np.inf).max(axis=0)
+        return cls(low, high, *curves)
+
+    def _checked(self, currents: FloatArray) -> FloatArray:
+        outside = (currents < self.low - 1e-12) | (currents > self.high + 1e-12)
+        if np.any(outside):
+            i = int(np.argmax(outside))
+            raise ValueError(
+                f"oscillator {i + 1} was not calibrated at {currents[i] * 1e3:.4g} mA, only from {self.low[i] * 1e3:.4g} to "
+                f"{self.high[i] * 1e3:.4g} mA: sweep that current, too"
+            )
+        return currents
+
+    def frequency(self, currents: FloatArray) -> FloatArray:
+        """Return the free-running frequencies, (oscillators,), Hz, at `currents`, (oscillators,), A."""
+        return np.array([c(i) for c, i in zip(self.frequency_curves, self._checked(currents), strict=True)])
+
+    def power(self, currents: FloatArray) -> FloatArray:
+        """Return the emitted powers, (oscillators,), W, at `currents`, (oscillators,), A."""
+        return np.array([c(i) for c, i in zip(self.power_curves, self._checked(currents), strict=True)])
+
+    def slope(self, currents: FloatArray) -> FloatArray:
+        """Return df/dI, (oscillators,), Hz/A, at `currents`, (oscillators,), A."""
+        return np.array([c.deriv()(i) for c, i in zip(self.frequency_curves, self._checked(currents), strict=True)])
+
+    def current(self, frequencies: FloatArray) -> FloatArray:
+        """Return the currents, (oscillators,), A, at which the oscillators run at `frequencies`, Hz.
+
+        Frequencies out of reach give NaN.
+        """
+        currents = np.full(frequencies.shape, np.nan)
+        for i, wanted in enumerate(frequencies):
+            grid = np.linspace(self.low[i], self.high[i], 1001)
+            gap = self.frequency_curves[i](grid) - wanted
+            crossings = np.flatnonzero(np.signbit(gap[:-1]) != np.signbit(gap[1:]))
+            if crossings.size:
+                k = crossings[0]
+                currents[i] = grid[k] + (grid[k + 1] - grid[k]) * gap[k] / (gap[k] - gap[k + 1])
+        return currents

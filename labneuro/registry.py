@@ -1,0 +1,69 @@
+"""What is installed: protocols and drivers by name, found through entry points and nothing else.
+
+A laboratory adds its own from its own package, with the groups `labneuro.protocols`, `labneuro.drivers` and
+`labneuro.simulators` in that package's pyproject.toml; the core imports none of them by name.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from labneuro.parameters import suggestion
+from labneuro.roles import Role
+
+
+class RegistryError(ValueError):
+    """What stands behind a name can't be used; the message says why and what to do."""
+
+
+class UnknownNameError(RegistryError):
+    """No installed package offers a protocol or driver of this name."""
+
+
+def protocols() -> dict[str, EntryPoint]:
+    """Return the installed protocols by name, in alphabetical order."""
+    return _offered("protocol", ["labneuro.protocols"])
+
+
+def drivers() -> dict[str, EntryPoint]:
+    """Return the installed drivers, those of simulators included, by name, in alphabetical order."""
+    return _offered("driver", ["labneuro.drivers", "labneuro.simulators"])
+
+
+def load_protocol(name: str) -> Callable[..., Any]:
+    """Return the protocol's function. Raises RegistryError if there is none or it can't be imported."""
+    function = _load("protocol", name, protocols())
+    if not callable(function):
+        raise RegistryError(f"protocol '{name}' is {function!r}, not a function: correct its entry point")
+    return function
+
+
+def load_driver(name: str) -> type[Role]:
+    """Return the driver's class. Raises RegistryError if there is none or it can't be imported."""
+    driver = _load("driver", name, drivers())
+    if not (isinstance(driver, type) and issubclass(driver, Role)):
+        raise RegistryError(
+            f"driver '{name}' is {driver!r}, not a subclass of a role: correct its entry point"
+        )
+    return driver
+
+
+def _offered(kind: str, groups: Iterable[str]) -> dict[str, EntryPoint]:
+    found: dict[str, EntryPoint] = {}
+    for entry in (entry for group in groups for entry in entry_points(group=group)):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise RegistryError(
+                f"two packages offer a {kind} '{entry.name}' ({other.value} and {entry.value}): uninstall one"
+            )
+    return dict(sorted(found.items()))
+
+
+def _load(kind: str, name: str, offered: dict[str, EntryPoint]) -> object:
+    if name not in offered:
+        raise UnknownNameError(f"no {kind} {name!r} is installed; {suggestion(name, offered)}")
+    entry = offered[name]
+    try:
+        return entry.load()
+    except (ImportError, AttributeError) as error:
+        raise RegistryError(f"{kind} '{name}' ({entry.value}) can't be imported: {error}") from error

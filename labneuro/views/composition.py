@@ -1,0 +1,123 @@
+# pyqtgraph has no type stubs: its members are unknown to a strict checker.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+"""Compose panels into one figure: title, rows of panels with letters, and what the points on maps stand for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+from string import ascii_lowercase
+
+import numpy as np
+
+from labneuro.signals import state_name
+from labneuro.views.drawing import panel_item
+from labneuro.views.lettering import HEADLINE, Pencil, add_entry, legend_item, markup
+from labneuro.views.panels import Panel, StateMapPanel, TablePanel
+from labneuro.views.qt import QtCore, QtWidgets, application, pg
+from labneuro.views.state_map import PointKind, markers, point_kinds
+
+Size = tuple[int, int]
+"""Width and height in pixels of 1/96 inch."""
+
+_COLUMN_WIDTH, _SINGLE_WIDTH = 540, 720
+_MAP_HEIGHT, _PLOT_HEIGHT, _LEGEND_HEIGHT, _TITLE_HEIGHT = 530, 300, 30, 40
+_TABLE_HEIGHT, _TABLE_ROW_HEIGHT = 40, 28
+_MARGIN, _SPACING = 14, 8
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a figure: its title, or panels side by side, or the legend of the points on its maps.
+
+    height: in pixels, where there is room.
+    """
+
+    height: int
+    title: str = ""
+    panels: Sequence[Panel] = ()
+    kinds: Sequence[PointKind] = ()
+
+    @property
+    def abreast(self) -> int:
+        """How many parts share the width of the figure."""
+        return max(len(self.panels), 1)
+
+
+def arrange(panels: Sequence[Panel], title: str) -> list[Row]:
+    """Return the rows of a figure: maps first, two or three side by side, their legend, then the other panels.
+
+    A single map takes the first of the others beside it. Raises ValueError for no panels.
+    """
+    if not panels:
+        raise ValueError(f"figure {title!r}: there is nothing to draw: give at least one panel")
+    maps = [panel for panel in panels if isinstance(panel, StateMapPanel)]
+    others = [panel for panel in panels if not isinstance(panel, StateMapPanel)]
+    kinds = dict.fromkeys(kind for panel in maps for kind in point_kinds(panel))
+    beside = [others.pop(0)] if len(maps) == 1 and others else []
+    rows = [Row(_TITLE_HEIGHT, title=title)] if title else []
+    rows += [Row(_MAP_HEIGHT, panels=row) for row in _side_by_side([*maps, *beside])]
+    if kinds:
+        rows.append(Row(_LEGEND_HEIGHT, kinds=tuple(kinds)))
+    return rows + [Row(_height(row), panels=row) for row in _side_by_side(others)]
+
+
+def _side_by_side(panels: Sequence[Panel]) -> list[Sequence[Panel]]:
+    abreast = 2 if len(panels) in {1, 2, 4} else 3
+    return [panels[i : i + abreast] for i in range(0, len(panels), abreast)]
+
+
+def _height(row: Sequence[Panel]) -> int:
+    tables = [panel for panel in row if isinstance(panel, TablePanel)]
+    if len(tables) < len(row):
+        return _PLOT_HEIGHT
+    return _TABLE_HEIGHT + _TABLE_ROW_HEIGHT * max(len(table.rows) for table in tables)
+
+
+def natural_size(rows: Sequence[Row]) -> Size:
+    """Return the size at which a figure of `rows` needs no squeezing."""
+    abreast = max(row.abreast for row in rows)
+    width = _SINGLE_WIDTH if abreast == 1 else _COLUMN_WIDTH * abreast
+    return width, sum(row.height for row in rows) + (len(rows) - 1) * _SPACING + 2 * _MARGIN
+
+
+def compose(rows: Sequence[Row], size: Size, ratio: float = 1.0) -> pg.GraphicsView:
+    """Return a figure of `rows`, laid out at `size` but on no screen; several panels get letters.
+
+    ratio: device pixels to a pixel of the figure.
+    """
+    application()
+    pencil = Pencil(ratio)
+    page = pg.GraphicsWidget()
+    grid = QtWidgets.QGraphicsGridLayout()
+    page.setLayout(grid)
+    grid.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
+    grid.setSpacing(_SPACING)
+    columns = lcm(*(row.abreast for row in rows))
+    for column in range(columns):
+        grid.setColumnFixedWidth(column, (size[0] - 2 * _MARGIN - (columns - 1) * _SPACING) / columns)
+    scale = (size[1] - 2 * _MARGIN - (len(rows) - 1) * _SPACING) / sum(row.height for row in rows)
+    letters = iter(ascii_lowercase if sum(len(row.panels) for row in rows) > 1 else "")
+    for number, row in enumerate(rows):
+        grid.setRowFixedHeight(number, scale * row.height)
+        if row.title:
+            grid.addItem(pg.LabelItem(markup(row.title, HEADLINE, bold=True)), number, 0, 1, columns)
+        if row.kinds:
+            centre = QtCore.Qt.AlignmentFlag.AlignCenter
+            grid.addItem(_legend(row.kinds, pencil), number, 0, 1, columns, centre)
+        span = columns // row.abreast
+        for place, panel in enumerate(row.panels):
+            grid.addItem(panel_item(panel, next(letters, ""), pencil), number, place * span, 1, span)
+    view = pg.GraphicsView(background="w")
+    view.setCentralItem(page)
+    view.resize(*size)
+    view.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen)
+    view.show()  # Qt lays nothing out before that
+    return view
+
+
+def _legend(kinds: Sequence[PointKind], pencil: Pencil) -> pg.LegendItem:
+    legend = legend_item(len(kinds), framed=False)
+    for kind in kinds:
+        state = "" if kind.state is None else f" ({state_name(kind.state)})"
+        add_entry(legend, markers(kind, np.empty((0, 2)), pencil), kind.label + state)
+    return legend

@@ -1,0 +1,98 @@
+# pyqtgraph has no type stubs: its members are unknown to a strict checker.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+"""Letters and lines of figures: fonts with sizes in pixels (points differ between platforms), texts, pens."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+
+from labneuro.views import FigureError
+from labneuro.views.colours import INK, RGB
+from labneuro.views.panels import Line
+from labneuro.views.qt import QtCore, QtGui, pg
+
+FAMILIES = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
+HEADLINE, TITLE, LABEL, TICK, NAME = 17, 14, 13, 12, 11
+
+_DASHES = {
+    "solid": QtCore.Qt.PenStyle.SolidLine,
+    "dashed": QtCore.Qt.PenStyle.DashLine,
+    "dotted": QtCore.Qt.PenStyle.DotLine,
+}
+
+
+@lru_cache(maxsize=1)
+def family() -> str:
+    """Return the font family of figures; raises FigureError on a machine without fonts, which draws no text."""
+    known = QtGui.QFontDatabase.families()
+    for candidate in (*(name for name in FAMILIES if name in known), *known):
+        if QtGui.QRawFont.fromFont(QtGui.QFont(candidate)).isValid():
+            return candidate
+    raise FigureError(
+        "figures need a font and this machine has none. On Debian and Ubuntu: apt install fonts-dejavu-core"
+    )
+
+
+def font(size: int, *, bold: bool = False) -> QtGui.QFont:
+    """Return the font of figures at `size` pixels."""
+    chosen = QtGui.QFont(family())
+    chosen.setPixelSize(size)
+    chosen.setBold(bold)
+    return chosen
+
+
+def markup(text: str, size: int, *, bold: bool = False) -> str:
+    """Return `text` as HTML in the font of figures."""
+    weight = "bold" if bold else "normal"
+    style = f"font-family:'{family()}'; font-size:{size}px; font-weight:{weight}; color:{css(INK)}"
+    return f'<span style="{style}">{escape(text)}</span>'
+
+
+def css(colour: RGB) -> str:
+    """Return `colour` as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*colour)
+
+
+def text_item(
+    text: str, colour: RGB, size: int, *, anchor: tuple[float, float], bold: bool = False
+) -> pg.TextItem:
+    """Return `text` for a plot; `anchor` is the part of it at its position, (0, 0) the upper left corner."""
+    item = pg.TextItem(text, color=colour, anchor=anchor)
+    item.setFont(font(size, bold=bold))
+    return item
+
+
+def legend_item(columns: int, *, framed: bool) -> pg.LegendItem:
+    """Return an empty legend with so many columns, on a white ground if `framed`; `add_entry` fills it."""
+    white = pg.mkBrush(255, 255, 255, 200) if framed else None
+    return pg.LegendItem(
+        colCount=columns,
+        verSpacing=-4,
+        brush=white,
+        labelTextSize=f"{TICK}px",
+        labelTextColor=pg.mkColor(INK),
+    )
+
+
+def add_entry(legend: pg.LegendItem, item: pg.GraphicsObject, text: str) -> None:
+    """Add `item`, a curve or markers, to `legend` as `text`."""
+    legend.addItem(item, escape(text))
+    _, label = legend.items[-1]
+    label.item.setFont(font(TICK))
+    label.setText(label.text)  # measures it anew
+    legend.updateSize()
+
+
+@dataclass(frozen=True)
+class Pencil:
+    """Pens with widths in logical pixels; `ratio` is the number of device pixels in one, which Qt counts in."""
+
+    ratio: float = 1.0
+
+    def pen(self, colour: RGB, width: float = 1.8, line: Line = "solid") -> QtGui.QPen:
+        """Return a pen for lines in plots, whatever the scales of the axes; None for no line."""
+        if line == "none":
+            return QtGui.QPen(QtCore.Qt.PenStyle.NoPen)
+        pen = pg.mkPen(colour, width=width * self.ratio, style=_DASHES[line])
+        pen.setJoinStyle(QtCore.Qt.PenJoinStyle.RoundJoin)
+        return pen

@@ -1,0 +1,310 @@
+"""An emulated chip of coupled vortex spin-torque nano-oscillators, driven by common RF sources, seen by an analyzer."""
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt
+from scipy.fft import fft
+
+from labneuro.clock import Clock
+from labneuro.roles import OscillatorChip, Wiring
+from labneuro.signals import Spectrum, StateArray, Tones
+from labneuro.simulators import slavin_tiberkevich as theory
+from labneuro.simulators.oscillators import Emission, Motion, Oscillators, integrate
+from labneuro.synchronisation import SpectralDetector
+from labneuro.units import FloatArray, Frequency, PowerDensity
+
+
+REFERENCE = 350e6
+"""Frequency of the rotating frame and middle of the analyzer's span, Hz."""
+
+OPERATING_CURRENT = 6e-3
+"""Current at which a device is specified, A."""
+
+SPACING = 12e6
+"""Distance between the nominal frequencies of neighbours, Hz."""
+
+MILLIWATT = 1e-3
+SOURCE_SETTLING = 10e-3
+"""Time that a current or RF source takes to settle, s."""
+
+SETTLING = 1.5e-6
+"""Time passed over before anything is observed, s: some ten relaxation times."""
+
+OBSERVATION = 1.5e-6
+"""Time over which a mean frequency is taken, s."""
+
+LOCKED = 0.5e6
+"""Largest distance of an oscillator's mean frequency from that of a source it is locked to, Hz."""
+
+LANES_AT_ONCE = 2048
+"""Traces held in memory at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Devices:
+    """What fabrication made of each oscillator; every array (oscillators,), at OPERATING_CURRENT where it depends on it.
+
+    threshold: A. frequency: Hz. slope: df/dI, Hz/A. damping: Gamma_G, rad/s. saturation: Q. nonlinearity: nu.
+    linewidth: Hz. locking_width: full locking range to one source of 1 mW, Hz. power: emitted, W.
+    """
+
+    threshold: FloatArray
+    frequency: FloatArray
+    slope: FloatArray
+    damping: FloatArray
+    saturation: FloatArray
+    nonlinearity: FloatArray
+    linewidth: FloatArray
+    locking_width: FloatArray
+    power: FloatArray
+
+
+def draw_devices(seed: int, count: int, *, linewidth: float, spread: float = 1.0) -> Devices:
+    """Draw `count` devices about the nominal vortex oscillator, uniformly within the usual tolerances times `spread`.
+
+    Tolerances: frequency 2 %, slope, nonlinearity and power 20 %, linewidth 30 %, damping and locking width 10 %,
+    threshold 5 %. A `spread` of 0 gives nominal devices.
+    """
+    rng = np.random.default_rng([seed, 0])
+
+    def within(nominal: float | FloatArray, tolerance: float) -> FloatArray:
+        return nominal * (1 + spread * tolerance * rng.uniform(-1, 1, count))
+
+    return Devices(
+        frequency=within(REFERENCE + SPACING * (np.arange(count) - (count - 1) / 2), 0.02),
+        slope=within(6.5e9, 0.2),
+        threshold=within(4e-3, 0.05),
+        damping=within(2 * math.pi * 1e6, 0.1),
+        saturation=np.ones(count),
+        nonlinearity=within(3.0, 0.2),
+        linewidth=within(linewidth, 0.3),
+        locking_width=within(11e6, 0.1),
+        power=within(2e-6, 0.2),
+    )
+
+
+class EmulatedOscillatorChip(OscillatorChip):
+    """Slavin-Tiberkevich oscillators in real time, and an analyzer that looks at what they really emit.
+
+    The frequency of a device follows its current through the power, N p0(I), and through the Oersted field of the
+    current, linear in I, which makes up the rest of the measured slope. RF sources act as fields: their amplitude goes
+    with the root of their power and is calibrated at 1 mW to a locking range.
+
+    Noise is addressed by seed and number of the question, counted in operating points: the same questions give the same
+    answers however they are batched, and another point, asked twice, another answer, as on a bench.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        seed: Annotated[int, Ge(0)] = 0,
+        oscillators: Annotated[int, Ge(1)] = 4,
+        sources: Annotated[int, Ge(1)] = 2,
+        detection: Literal["phases", "spectra"] = "phases",
+        wiring: Wiring = "separate",
+        spread: Annotated[float, Ge(0)] = 1.0,
+        linewidth: Annotated[Frequency, Gt(0)] = 100e3,
+        coupling: Frequency = 50e3,
+        coupling_phase: float = 0.0,
+        span: Annotated[Frequency, Gt(0)] = 80e6,
+        rbw: Annotated[Frequency, Gt(0)] = 200e3,
+        averages: Annotated[int, Ge(1)] = 100,
+        noise_floor: Annotated[PowerDensity, Gt(0)] = 1e-16,
+    ) -> None:
+        """Fabricate a chip.
+
+        Args:
+            clock: Time of the bench.
+            seed: Draws the devices and the noise.
+            oscillators: Number of oscillators.
+            sources: Number of RF sources.
+            detection: Read locking from the phases, as only an emulator can, or from spectra, as in a laboratory.
+            wiring: How the current sources are wired.
+            spread: Spread between devices, 1 for the usual tolerances, 0 for none.
+            linewidth: Linewidth of a free oscillator, full width at half maximum.
+            coupling: Strength Omega / 2 pi of the mutual coupling.
+            coupling_phase: Phase beta of the coupling, rad.
+            span: Span of the analyzer about 350 MHz.
+            rbw: Resolution bandwidth of the analyzer.
+            averages: Traces averaged by the analyzer.
+            noise_floor: Displayed average noise of the analyzer.
+        """
+        self._clock = clock
+        self._seed = seed
+        self._sources = sources
+        self._wiring: Wiring = wiring
+        self.devices = draw_devices(seed, oscillators, linewidth=linewidth, spread=spread)
+        self._coupling = 2 * math.pi * coupling * complex(math.cos(coupling_phase), math.sin(coupling_phase))
+        self._currents = np.zeros(oscillators)
+        self._tones = Tones.at(np.full(sources, REFERENCE), 0.0)
+        self._points_asked = 0
+        self._averages = averages
+        self._rbw = rbw
+        # Heun steps that turn the farthest oscillator by less than a third of a radian.
+        reach = SPACING * oscillators / 2 + 10e6
+        self._step = 1e-9 * min(2.0, max(0.1, 0.33 / (2 * math.pi * reach) * 1e9))
+        self._every = 3
+        # A Gaussian window in time is a Gaussian resolution filter; beyond ±3.5 standard deviations it is cut, at -53 dB.
+        look = self._every * self._step
+        deviation = math.sqrt(math.log(2)) / (math.pi * rbw)
+        self._samples = 2 * math.ceil(3.5 * deviation / look)
+        time = (np.arange(self._samples) - (self._samples - 1) / 2) * look
+        window = np.exp(-0.5 * (time / deviation) ** 2)
+        self._window = window * math.sqrt(look / np.sum(window**2))
+        self._transform = 2 ** math.ceil(math.log2(2 * self._samples))
+        offset = np.fft.fftshift(np.fft.fftfreq(self._transform, look))
+        if span > 0.9 / look:
+            raise ValueError(f"span: {span / 1e6:g} MHz is more than the {0.9e-6 / look:.3g} MHz that are emulated: narrow it")
+        self._bins = np.flatnonzero(np.abs(offset) <= span / 2)
+        self._frequency = REFERENCE + offset[self._bins]
+        d = self.devices
+        zeta = OPERATING_CURRENT / d.threshold
+        p0 = theory.power(zeta, d.saturation)
+        self._shift = theory.shift_for_nonlinearity(d.nonlinearity, d.damping, zeta, d.saturation)
+        power_slope = (1 + d.saturation) / ((zeta + d.saturation) ** 2 * d.threshold)
+        self._oersted = 2 * math.pi * d.slope - self._shift * power_slope
+        self._natural = 2 * math.pi * (d.frequency - REFERENCE) - self._shift * p0
+        self._diffusion = theory.noise_for_linewidth(d.linewidth, p0, d.nonlinearity)
+        rate = theory.power_relaxation_rate(d.damping, zeta)
+        self._response = np.array(
+            [
+                theory.force_for_locking_width(2 * math.pi * float(width), float(p), float(nu), float(r))
+                for width, p, nu, r in zip(d.locking_width, p0, d.nonlinearity, rate, strict=True)
+            ]
+        )
+        # A ten-thousandth of a source's power reaches the analyzer past the oscillators.
+        self._emission = Emission(np.sqrt(d.power / p0), math.sqrt(MILLIWATT * 1e-4), noise_floor)
+        self._detector = (
+            SpectralDetector(self, np.linspace(OPERATING_CURRENT * 0.75, OPERATING_CURRENT * 4 / 3, 15))
+            if detection == "spectra"
+            else None
+        )
+
+    @property
+    def identity(self) -> str:
+        """What is emulated, and its seed."""
+        return f"labneuro,emulated chip of {self.oscillators} spin-torque nano-oscillators,seed {self._seed},"
+
+    @property
+    def oscillators(self) -> int:
+        """Number of oscillators."""
+        return self.devices.frequency.size
+
+    @property
+    def sources(self) -> int:
+        """Number of RF sources."""
+        return self._sources
+
+    @property
+    def wiring(self) -> Wiring:
+        """How the current sources are wired."""
+        return self._wiring
+
+    @property
+    def currents(self) -> FloatArray:
+        """Currents through the devices, (oscillators,), A."""
+        return self._currents.copy()
+
+    def set_currents(self, currents: FloatArray) -> None:
+        """Set the currents, (oscillators,), A."""
+        self._currents = np.array(currents, dtype=np.float64)
+        self._clock.sleep(SOURCE_SETTLING)
+
+    def apply(self, tones: Tones | None) -> None:
+        """Put one operating point on the sources, or switch them off."""
+        self._tones = Tones.at(np.full(self.sources, REFERENCE), 0.0) if tones is None else tones
+        self._clock.sleep(SOURCE_SETTLING)
+
+    def spectrum(self) -> Spectrum:
+        """Return the emitted spectrum with the sources as they stand."""
+        return self._spectra(self._tones)[0]
+
+    def spectra(self, tones: Tones) -> Spectrum:
+        """Return the emitted spectra, (points, bins); the sources are off afterwards."""
+        spectra = self._spectra(tones)
+        self.apply(None)
+        return spectra
+
+    def synchronisation(self, tones: Tones) -> StateArray:
+        """Return the synchronisation states, (points, oscillators), in the way that `detection` says."""
+        states = self._detector.states(tones) if self._detector else self.locked_phases(tones)
+        self.apply(None)
+        return states
+
+    def make_safe(self) -> None:
+        """Switch the sources off and the currents to zero."""
+        self.apply(None)
+        self.set_currents(np.zeros(self.oscillators))
+
+    def locked_phases(self, tones: Tones) -> StateArray:
+        """Return which oscillator's mean frequency is that of which source, (points, oscillators): the emulator's truth."""
+        first = self._ask(len(tones))
+        look = self._every * self._step
+        observe = round(OBSERVATION / look)
+        motion = self._run(tones, len(tones), self._seed, first, observe, None)
+        mean = REFERENCE + motion.advance / (2 * math.pi * observe * look)
+        distance = np.abs(mean[:, :, None] - np.where(tones.power > 0, tones.frequency, np.inf))
+        nearest = np.argmin(distance, axis=2)
+        locked = np.take_along_axis(distance, nearest[:, :, None], axis=2)[:, :, 0] < LOCKED
+        running = (self._oscillators().growth > 0)[:, None]
+        return np.where(locked & running, nearest + 1, 0).T.astype(np.int8)
+
+    def _ask(self, points: int) -> int:
+        """Number the next `points` questions and return the first number."""
+        first = self._points_asked
+        self._points_asked += points
+        self._clock.sleep(points * SOURCE_SETTLING)
+        return first
+
+    def _oscillators(self) -> Oscillators:
+        """Return the parameters at the present currents."""
+        d = self.devices
+        pumping = d.damping * np.maximum(self._currents, 0.0) / d.threshold
+        return Oscillators(
+            growth=pumping - d.damping,
+            saturation=pumping + d.saturation * d.damping,
+            detuning=self._natural + self._oersted * (self._currents - OPERATING_CURRENT),
+            shift=self._shift,
+            diffusion=self._diffusion,
+            response=self._response,
+            coupling=self._coupling,
+        )
+
+    def _run(
+        self, tones: Tones, lanes: int, seed: int, first: int, observe: int, emission: Emission | None
+    ) -> Motion:
+        return integrate(
+            self._oscillators(),
+            points=lanes,
+            drive=np.sqrt(tones.power / MILLIWATT),
+            detuning=2 * math.pi * (tones.frequency - REFERENCE),
+            seed=seed,
+            first_lane=first,
+            step=self._step,
+            settle=round(SETTLING / (self._every * self._step)),
+            observe=observe,
+            every=self._every,
+            emission=emission,
+        )
+
+    def _spectra(self, tones: Tones) -> Spectrum:
+        """Average the periodograms of independent stretches of the emitted signal."""
+        first = self._ask(len(tones)) * self._averages
+        density = np.empty((len(tones), self._bins.size))
+        shifted = (self._bins + self._transform // 2) % self._transform
+        points = max(1, LANES_AT_ONCE // self._averages)
+        for start in range(0, len(tones), points):
+            part = tones[start : start + points]
+            lanes = len(part) * self._averages
+            repeated = Tones(*(np.repeat(a, self._averages, axis=0) for a in (part.frequency, part.power)))
+            motion = self._run(
+                repeated, lanes, self._seed + (1 << 62), first + start * self._averages, self._samples, self._emission
+            )
+            transform = fft(motion.signal.T * self._window, self._transform, axis=1, workers=-1, overwrite_x=True)
+            power = np.abs(transform[:, shifted]) ** 2
+            density[start : start + points] = power.reshape(len(part), self._averages, -1).mean(axis=1)
+        return Spectrum(self._frequency, density, self._rbw, self._averages)

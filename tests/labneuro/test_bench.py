@@ -1,0 +1,713 @@
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+import pytest
+from annotated_types import Ge
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labneuro import bench, registry
+from labneuro.bench import BenchError, BenchFile, key_lines, load, shipped
+from labneuro.clock import Clock, VirtualClock, WallClock
+from labneuro.limits import LimitedOscillatorChip, LimitError, OscillatorLimits
+from labneuro.roles import CurrentSource, OscillatorChip, RFSource, Role, SpectrumAnalyzer, Wiring
+from labneuro.signals import Spectrum, StateArray, Tones
+from labneuro.units import Duration, FloatArray
+
+# --- Parts that note what happens to them
+
+
+class Noting(Role):
+    """A part that notes in `events` what the bench does to it, and fails as told in `fails`."""
+
+    events: ClassVar[list[str]] = []
+    fails: ClassVar[dict[str, BaseException]] = {}
+    name: ClassVar[str] = ""
+
+    def _note(self, what: str) -> None:
+        self.events.append(f"{self.name} {what}")
+        if failure := self.fails.get(f"{self.name} {what}"):
+            raise failure
+
+    @property
+    def identity(self) -> str:
+        return self.name
+
+    def make_safe(self) -> None:
+        self._note("safe")
+
+    def close(self) -> None:
+        self._note("closed")
+
+
+class Chip(Noting, OscillatorChip):
+    """A chip with the settings of the emulated one."""
+
+    name = "chip"
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        oscillators: Annotated[int, Ge(1)] = 4,
+        detection: Literal["phases", "spectra"] = "phases",
+        settling: Duration = 1e-6,
+        clock: Clock | None = None,
+    ) -> None:
+        self._note("made")
+        self.settings = (seed, oscillators, detection, settling)
+        self.clock = clock
+        self._currents: FloatArray = np.zeros(oscillators)
+
+    @property
+    def oscillators(self) -> int:
+        return len(self._currents)
+
+    @property
+    def sources(self) -> int:
+        return 2
+
+    @property
+    def wiring(self) -> Wiring:
+        return "separate"
+
+    @property
+    def currents(self) -> FloatArray:
+        return self._currents
+
+    def set_currents(self, currents: FloatArray) -> None:
+        self._currents = currents
+
+    def apply(self, tones: Tones | None) -> None:
+        if tones is None:
+            self._note("rf off")
+
+    def spectrum(self) -> Spectrum:
+        raise NotImplementedError
+
+    def spectra(self, tones: Tones) -> Spectrum:
+        raise NotImplementedError
+
+    def synchronisation(self, tones: Tones) -> StateArray:
+        raise NotImplementedError
+
+
+class Generator(Noting, RFSource):
+    name = "rf"
+
+    def __init__(self) -> None:
+        self._note("made")
+
+    @property
+    def frequency(self) -> float:
+        return 0.0
+
+    @property
+    def power(self) -> float:
+        return 0.0
+
+    def set_tone(self, frequency: float, power: float) -> None: ...
+
+
+class Analyzer(Noting, SpectrumAnalyzer):
+    name = "analyzer"
+
+    def __init__(self) -> None:
+        self._note("made")
+
+    def configure(self, start: float, stop: float, *, rbw: float, averages: int) -> None: ...
+
+    def trace(self) -> Spectrum:
+        raise NotImplementedError
+
+
+class Source(CurrentSource):
+    """Abstract: it can't be constructed."""
+
+
+class Laser(Role):
+    """A role without an envelope."""
+
+
+DRIVERS: dict[str, type[Role]] = {
+    "oscillators": Chip,
+    "generator": Generator,
+    "my_generator": Generator,
+    "analyzer": Analyzer,
+    "source": Source,
+    "laser": Laser,
+}
+
+CHIP = """\
+name = "ours"
+clock = "virtual"
+
+[parts.chip]
+driver = "oscillators"
+[parts.chip.settings]
+seed = 3
+[parts.chip.limits]
+max_current = "8 mA"
+max_rf_power = "5 dBm"
+ramp = "0.1 mA/ms"
+"""
+RF = """
+[parts.rf]
+driver = "generator"
+limits = { max_power = "5 dBm" }
+"""
+ANALYZER = """
+[parts.analyzer]
+driver = "analyzer"
+"""
+
+
+@pytest.fixture(autouse=True)
+def drivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load_driver(name: str) -> type[Role]:
+        if name not in DRIVERS:
+            raise registry.UnknownNameError(f"no driver {name!r} is installed; did you mean oscillators?")
+        return DRIVERS[name]
+
+    monkeypatch.setattr(registry, "load_driver", load_driver)
+    monkeypatch.setattr(Noting, "events", [])
+    monkeypatch.setattr(Noting, "fails", {})
+
+
+Write = Callable[[str], BenchFile]
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
+    """Write a text to my.toml in the working folder and load it."""
+    monkeypatch.chdir(tmp_path)
+
+    def write_and_load(text: str) -> BenchFile:
+        Path("my.toml").write_text(text, encoding="utf-8")
+        return load("my.toml")
+
+    return write_and_load
+
+
+# --- Reading
+
+
+def test_a_bench_file_is_read_with_its_units_and_nothing_is_connected(read: Write) -> None:
+    file = read(CHIP + RF)
+    assert (file.name, file.clock, file.text) == ("ours", "virtual", CHIP + RF)
+    assert file.parts["chip"].settings == {
+        "seed": 3,
+        "oscillators": 4,
+        "detection": "phases",
+        "settling": 1e-6,
+    }
+    limits = file.parts["chip"].limits
+    assert isinstance(limits, OscillatorLimits)
+    assert limits.max_current == pytest.approx(8e-3, rel=1e-14)
+    assert limits.max_rf_power == pytest.approx(10**0.5 * 1e-3, rel=1e-14)
+    assert limits.ramp == pytest.approx(0.1, rel=1e-14)
+    assert Noting.events == []
+
+
+def test_what_a_file_leaves_out_has_a_careful_default(read: Write) -> None:
+    file = read(RF)
+    assert (file.name, file.description, file.clock, list(file.safe_order)) == ("my", "", "wall", ["rf"])
+
+
+def test_parts_not_named_in_safe_order_follow_in_the_order_of_the_file(read: Write) -> None:
+    assert list(read(CHIP + RF + ANALYZER).safe_order) == ["chip", "rf", "analyzer"]
+    assert list(read('safe_order = ["rf"]\n' + CHIP + RF + ANALYZER).safe_order) == ["rf", "chip", "analyzer"]
+
+
+@pytest.mark.parametrize("name", ["emulated", "emulated-analyzer"])
+def test_shipped_benches_are_found_by_name_and_hold_the_safe_envelope(name: str) -> None:
+    file = load(name)
+    assert file.name == name
+    assert file.clock == "virtual"
+    seed, detection = (file.parts["chip"].settings[key] for key in ("seed", "detection"))
+    assert (seed, detection) == (0, "spectra" if name == "emulated-analyzer" else "phases")
+    limits = file.parts["chip"].limits
+    assert isinstance(limits, OscillatorLimits)
+    assert limits.max_current == pytest.approx(8e-3, rel=1e-14)
+    assert limits.ramp == pytest.approx(0.1, rel=1e-14)
+    assert limits.max_rf_power == pytest.approx(10**0.5 * 1e-3, rel=1e-14)
+    assert (limits.min_frequency, limits.max_frequency) == (300e6, 400e6)
+
+
+def test_all_shipped_benches_are_named_after_their_files() -> None:
+    assert set(shipped()) >= {"emulated", "emulated-analyzer"}
+    assert all(load(name).name == name for name in shipped())
+
+
+def test_a_file_from_an_editor_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "windows.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + CHIP.replace("\n", "\r\n").encode())
+    assert load(path).name == "ours"
+
+
+# --- The page about it
+
+PAGE = (Path(__file__).parents[2] / "docs" / "bench.md").read_text(encoding="utf-8")
+EXAMPLE = PAGE.partition("```toml\n")[2].partition("```")[0]
+
+
+def test_the_example_on_the_page_is_a_bench(read: Write) -> None:
+    file = read(EXAMPLE)
+    assert list(file.parts) == ["chip", "rf"]
+    assert list(file.safe_order) == ["rf", "chip"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("max_current =", "max_curent ="),
+        ('"8 mA"\n', "8\n"),
+        (EXAMPLE[EXAMPLE.index("[parts.chip.limits]") : EXAMPLE.index("[parts.rf]")], ""),
+    ],
+)
+def test_the_errors_on_the_page_are_those_that_come(read: Write, old: str, new: str) -> None:
+    assert EXAMPLE.count(old) == 1
+    with pytest.raises(BenchError) as caught:
+        read(EXAMPLE.replace(old, new))
+    assert str(caught.value).replace("my.toml", "my-bench.toml") in PAGE.splitlines()
+
+
+# --- Errors
+
+
+def edited(old: str, new: str) -> str:
+    assert CHIP.count(old) == 1
+    return CHIP.replace(old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (
+            edited("max_current", "max_curent"),
+            "my.toml:9: parts.chip.limits.max_curent: unknown key; did you mean max_current?",
+        ),
+        (
+            edited('"8 mA"', "8"),
+            'my.toml:9: parts.chip.limits.max_current: 8 has no unit: give a value above 0 A, such as "1 mA"',
+        ),
+        (
+            edited('"8 mA"', '"8"'),
+            "my.toml:9: parts.chip.limits.max_current: '8' has no unit: write a number",
+        ),
+        (
+            edited('"8 mA"', '"8 mV"'),
+            "my.toml:9: parts.chip.limits.max_current: '8 mV' can't be converted to A: write a number",
+        ),
+        (
+            edited('"8 mA"', '"-8 mA"'),
+            "my.toml:9: parts.chip.limits.max_current: '-8 mA' is not allowed: give a value above 0 A",
+        ),
+        (edited('"8 mA"', "nan"), "my.toml:9: parts.chip.limits.max_current: nan has no unit: give a value"),
+        (
+            edited('"8 mA"', "true"),
+            "my.toml:9: parts.chip.limits.max_current: True is not allowed: give a value above 0 A",
+        ),
+        (
+            edited('max_current = "8 mA"\n', ""),
+            "my.toml:8: parts.chip.limits.max_current: missing key: give a value above 0 A",
+        ),
+        (
+            CHIP.partition("[parts.chip.limits]")[0],
+            "my.toml:4: parts.chip.limits: missing: no OscillatorChip is used without limits; "
+            "add [parts.chip.limits] with at least max_current (A), max_rf_power (W)",
+        ),
+        (
+            edited("seed = 3", "sed = 3"),
+            "my.toml:7: parts.chip.settings.sed: unknown key; did you mean seed?",
+        ),
+        (
+            edited("seed = 3", 'seed = "three"'),
+            "my.toml:7: parts.chip.settings.seed: 'three' is not allowed: give an integer",
+        ),
+        (edited("seed = 3", "clock = 3"), "my.toml:7: parts.chip.settings.clock: unknown key; known: seed"),
+        (edited("seed = 3", "settling = 1e-6"), "my.toml:7: parts.chip.settings.settling: 1e-06 has no unit"),
+        (
+            edited("seed = 3", 'detection = "phase"'),
+            "my.toml:7: parts.chip.settings.detection: 'phase' is not allowed: "
+            "give one of phases, spectra; did you mean phases?",
+        ),
+        (
+            edited('"oscillators"', '"oscilators"'),
+            "my.toml:5: parts.chip.driver: no driver 'oscilators' is installed; did you mean oscillators?",
+        ),
+        (edited('"oscillators"', "5"), "my.toml:5: parts.chip.driver: 5 is not allowed: give text"),
+        (edited('driver = "oscillators"\n', ""), "my.toml:4: parts.chip.driver: missing key: give text"),
+        (
+            edited('"oscillators"', '"laser"'),
+            "my.toml:5: parts.chip.driver: Laser can't be guarded: it must play one of OscillatorChip",
+        ),
+        (
+            edited('"virtual"', '"virtuel"'),
+            "my.toml:2: clock: 'virtuel' is not allowed: give one of wall, virtual; did you mean virtual?",
+        ),
+        (edited('"ours"', "7"), "my.toml:1: name: 7 is not allowed: give text"),
+        (edited("name", "nane"), "my.toml:1: nane: unknown key; did you mean name?"),
+        (
+            edited("[parts.chip]\n", "[parts.'the chip']\n[parts.chip]\n"),
+            "my.toml:4: parts.'the chip': not a name",
+        ),
+        ("parts.chip = 3", "my.toml:1: parts.chip: 3 is not a part: write a table [parts.chip]"),
+        ("parts = 3", "my.toml:1: parts: 3 is not allowed: give a table"),
+        ("[parts]", "my.toml:1: parts: the bench is empty: add a table such as [parts.chip]"),
+        ("", "my.toml:1: parts: missing key: give a table"),
+        ('safe_order = ["chi"]\n' + CHIP + RF, "my.toml:1: safe_order: no part 'chi'; did you mean chip?"),
+        (
+            RF.replace("max_power", "max_pover"),
+            "my.toml:4: parts.rf.limits.max_pover: unknown key; did you mean max_power?",
+        ),
+        (
+            RF.replace("}", ', min_frequency = "4 GHz", max_frequency = "3 GHz" }'),
+            "my.toml:4: parts.rf.limits.min_frequency: 4 GHz is not below max_frequency, 3 GHz",
+        ),
+        (
+            ANALYZER + 'limits = { max_power = "5 dBm" }\n',
+            "my.toml:4: parts.analyzer.limits: SpectrumAnalyzer has no limits: remove this table",
+        ),
+        (edited("seed = 3", "seed = "), "my.toml:7: not TOML: Invalid value"),
+        (CHIP + "[parts.chip]\n", "my.toml:12: not TOML: Cannot declare"),
+        (CHIP + 'x = """never closed', "my.toml:12: not TOML: "),
+        ("x = " + "[" * 5000, "my.toml:1: not TOML: "),
+        ("x = " + "1" * 5000, "my.toml:1: not TOML: "),
+    ],
+)
+def test_an_error_names_file_line_key_value_and_way_out_in_one_line(
+    read: Write, text: str, says: str
+) -> None:
+    with pytest.raises(BenchError) as caught:
+        read(text)
+    assert str(caught.value).startswith(says)
+    assert "\n" not in str(caught.value)
+    assert Noting.events == []
+
+
+def test_a_file_that_is_none_says_so(tmp_path: Path) -> None:
+    (tmp_path / "latin.toml").write_bytes('name = "Gerät"'.encode("latin-1"))
+    with pytest.raises(BenchError, match=r"latin\.toml: byte 12 is not UTF-8: save the file as UTF-8"):
+        load(tmp_path / "latin.toml")
+    with pytest.raises(BenchError, match=r"mine\.toml: no such file: give a bench file, or one of emulated"):
+        load(tmp_path / "mine.toml")
+    with pytest.raises(BenchError, match=": not a file: give a bench file"):
+        load(tmp_path)
+    with pytest.raises(BenchError, match=r"no bench 'emulatd'; did you mean emulated\?"):
+        load("emulatd")
+    with pytest.raises(BenchError, match="File name too long"):
+        load("x" * 5000 + ".toml")
+    with pytest.raises(BenchError, match="no such file"):
+        load("nul\0.toml")
+
+
+# --- Lines of keys
+
+
+def test_keys_are_found_wherever_toml_lets_them_stand() -> None:
+    text = '''\
+# [not.a.table]
+a.b = 1   # a dotted key
+"c d" = """
+[nor.this]
+e = 2
+"""
+f = [
+  { g = 1 },
+  { h = 2 },
+]
+
+[ t . "u.v" ]   # a table
+w = {
+x = 1, y = { z = 2 } }
+[[list]]
+k = 1
+[[list]]
+l = 2
+'''.replace("{\nx", "{ x")
+    assert key_lines(text) == {
+        ("a",): 2,
+        ("a", "b"): 2,
+        ("c d",): 3,
+        ("f",): 7,
+        ("f", "g"): 7,
+        ("f", "h"): 7,
+        ("t",): 12,
+        ("t", "u.v"): 12,
+        ("t", "u.v", "w"): 13,
+        ("t", "u.v", "w", "x"): 13,
+        ("t", "u.v", "w", "y"): 13,
+        ("t", "u.v", "w", "y", "z"): 13,
+        ("list",): 14,
+        ("list", "k"): 15,
+        ("list", "l"): 17,
+    }
+
+
+names = st.text("abcXYZ09_- .#[]='µ", min_size=1, max_size=6)
+values = st.sampled_from(
+    [
+        "1",
+        '"a # b"',
+        "[1,\n  2]",
+        '"""\n[x]\ny = 1\n"""',
+        "'''\n\\\n'''",
+        "{ p = 1, q.r = [ {} ] }",
+        "nan",
+        "2020-01-01",
+    ]
+)
+fillers = st.lists(st.sampled_from(["", "   ", "# comment", "# [table]", '# """']), max_size=2)
+statements = st.tuples(fillers, names, values)
+tables = st.lists(
+    st.tuples(
+        fillers,
+        st.lists(names, min_size=1, max_size=3),
+        st.lists(statements, max_size=4, unique_by=lambda s: s[1]),
+    ),
+    max_size=4,
+    unique_by=lambda t: t[1][0],
+)
+
+
+@given(tables, st.sampled_from(["\n", "\r\n"]))
+def test_every_key_of_any_file_has_the_line_it_was_written_on(tables: list[Any], newline: str) -> None:
+    lines: list[str] = []
+    written: dict[tuple[str, ...], int] = {}
+    for before, header, body in tables:
+        lines += before
+        lines.append(f"[{'.'.join(_quoted(name) for name in header)}]")
+        for depth in range(len(header)):
+            written[tuple(header[: depth + 1])] = len(lines)
+        for filler, name, value in body:
+            lines += filler
+            written[(*header, name)] = len(lines) + 1
+            lines += f"{_quoted(name)} = {value}".split("\n")
+    text = newline.join(lines)
+    tomllib.loads(text)
+    found = key_lines(text)
+    assert {key: found[key] for key in written} == written
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+# --- Opening and leaving
+
+
+def lesson(chip: OscillatorChip) -> Iterator[None]:
+    yield
+
+
+def test_an_open_bench_has_its_parts_behind_their_limits(read: Write) -> None:
+    with read(CHIP + ANALYZER).open() as opened:
+        chip = opened.parts["chip"]
+        assert isinstance(chip, LimitedOscillatorChip)
+        chip.set_currents(np.full(4, 4e-3))
+        assert isinstance(opened.clock, VirtualClock)
+        assert opened.clock.now() == pytest.approx(40e-3, abs=1.01e-3)
+        with pytest.raises(LimitError) as caught:
+            chip.set_currents(np.array([0, 12e-3, 0, 0]))
+        assert str(caught.value) == "bench 'ours': chip: oscillator 2 asked for 12 mA, limit 8 mA (my.toml:9)"
+        assert chip.currents.tolist() == [4e-3] * 4
+        assert isinstance(opened.parts["analyzer"], Analyzer)
+
+
+@pytest.mark.parametrize(("clock", "cls"), [("virtual", VirtualClock), ("wall", WallClock)])
+def test_the_bench_hands_its_clock_to_drivers_that_wait(
+    read: Write, monkeypatch: pytest.MonkeyPatch, clock: str, cls: type[Clock]
+) -> None:
+    made: list[Chip] = []
+    monkeypatch.setattr(Chip, "_note", lambda self, what: made.append(self))
+    with read(CHIP.replace('"virtual"', f'"{clock}"')).open() as opened:
+        assert type(opened.clock) is cls
+        assert made[0].clock is opened.clock
+        assert made[0].settings == (3, 4, "phases", 1e-6)
+
+
+def test_all_parts_are_made_safe_in_their_order_before_any_is_closed(read: Write) -> None:
+    with read('safe_order = ["rf", "chip"]\n' + CHIP + RF + ANALYZER).open() as opened:
+        assert Noting.events == ["chip made", "rf made", "analyzer made"]
+        Noting.events.clear()
+    assert Noting.events == [
+        "rf safe",
+        "chip rf off",
+        "chip safe",
+        "analyzer safe",
+        "chip closed",
+        "rf closed",
+        "analyzer closed",
+    ]
+    assert opened.safety_report == [("rf", "safe"), ("chip", "safe"), ("analyzer", "safe")]
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()]
+)
+def test_the_bench_is_left_safe_whatever_ends_its_use(read: Write, error: BaseException) -> None:
+    file = read(CHIP)
+
+    def use(opened: bench.Bench) -> None:
+        opened.parts["chip"].set_currents(np.full(4, 8e-3))
+        raise error
+
+    with pytest.raises(type(error)) as caught, file.open() as opened:
+        use(opened)
+    assert caught.value is error
+    assert Noting.events == ["chip made", "chip rf off", "chip safe", "chip closed"]
+    assert opened.safety_report == [("chip", "safe")]
+    assert opened.clock.now() == pytest.approx(160e-3, abs=2.1e-3)  # 80 ms up and 80 ms down
+
+
+@pytest.mark.parametrize("failure", [OSError("the line is dead"), KeyboardInterrupt()])
+@pytest.mark.parametrize("event", ["chip rf off", "chip safe", "rf safe", "rf closed", "analyzer closed"])
+def test_no_part_that_fails_keeps_another_from_being_made_safe_and_closed(
+    read: Write, event: str, failure: BaseException
+) -> None:
+    file = read('safe_order = ["rf"]\n' + CHIP + RF + ANALYZER)
+    Noting.fails[event] = failure
+    expected = ExceptionGroup if isinstance(failure, Exception) else KeyboardInterrupt
+    with pytest.raises(expected) as caught, file.open() as opened:
+        Noting.events.clear()
+    assert Noting.events == [
+        "rf safe",
+        "chip rf off",
+        "chip safe",
+        "analyzer safe",
+        "chip closed",
+        "rf closed",
+        "analyzer closed",
+    ]
+    part = event.partition(" ")[0]
+    report = dict(opened.safety_report)
+    assert [name for name, said in report.items() if said != "safe"] == ([] if "closed" in event else [part])
+    if isinstance(failure, Exception):
+        assert str(caught.value).startswith("on leaving bench 'ours': ")
+        assert "OSError: the line is dead" in str(caught.value)
+
+
+def test_trouble_on_leaving_is_noted_on_the_error_that_is_already_on_its_way(read: Write) -> None:
+    file = read(CHIP + RF)
+    Noting.fails |= {"rf safe": OSError("the line is dead"), "chip closed": OSError("so is this one")}
+    with pytest.raises(RuntimeError, match="a bug") as caught, file.open():
+        raise RuntimeError("a bug")
+    assert caught.value.__notes__ == [
+        "on leaving bench 'ours': OSError: the line is dead",
+        "on leaving bench 'ours': OSError: so is this one",
+    ]
+
+
+@pytest.mark.parametrize("failure", [OSError("no answer\nfrom GPIB0::7"), KeyboardInterrupt()])
+def test_if_one_part_does_not_start_those_before_it_are_made_safe_and_closed(
+    read: Write, failure: BaseException
+) -> None:
+    file = read(CHIP + RF + ANALYZER)
+    Noting.fails["analyzer made"] = failure
+    expected = BenchError if isinstance(failure, Exception) else KeyboardInterrupt
+    with pytest.raises(expected) as caught, file.open():
+        pytest.fail("the bench opened without its analyzer")
+    assert Noting.events == [
+        "chip made",
+        "rf made",
+        "analyzer made",
+        "chip rf off",
+        "chip safe",
+        "rf safe",
+        "chip closed",
+        "rf closed",
+    ]
+    if isinstance(failure, Exception):
+        says = "my.toml:18: parts.analyzer: 'analyzer' did not start: OSError: no answer from GPIB0::7"
+        assert str(caught.value) == says
+        assert caught.value.__cause__ is failure
+
+
+def test_a_driver_that_can_not_be_constructed_says_so(read: Write) -> None:
+    limits = 'limits = { max_current = "1 mA", max_compliance = "1 V" }'
+    file = read(f'[parts.bias]\ndriver = "source"\n{limits}\n')
+    with (
+        pytest.raises(BenchError, match=r"my\.toml:2: parts\.bias: 'source' did not start: TypeError"),
+        file.open(),
+    ):
+        pytest.fail("an abstract class was constructed")
+
+
+def test_a_part_whose_limits_can_not_be_put_in_front_is_made_safe_too(
+    read: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = read(CHIP)
+
+    def no_guard(*_: object) -> Role:
+        raise RuntimeError("no guard today")
+
+    monkeypatch.setattr(bench.PartPlan, "guarded", no_guard)
+    with pytest.raises(RuntimeError, match="no guard today"), file.open():
+        pytest.fail("the chip was used without its limits")
+    assert Noting.events == ["chip made", "chip safe", "chip closed"]
+
+
+# --- Which part serves which parameter
+
+
+def two_generators(one: RFSource, other: RFSource) -> None: ...
+
+
+def any_analyzer(spectrometer: SpectrumAnalyzer, chip: OscillatorChip) -> None: ...
+
+
+def generator(name: str) -> str:
+    return RF.replace("parts.rf", f"parts.{name}")
+
+
+def test_a_protocol_gets_the_part_of_its_name_else_the_only_one_with_the_role(read: Write) -> None:
+    assert read(CHIP + RF).parts_for(lesson) == {"chip": "chip"}
+    assert read(CHIP.replace("parts.chip", "parts.device")).parts_for(lesson) == {"chip": "device"}
+    assert read(CHIP + RF + ANALYZER).parts_for(any_analyzer) == {"spectrometer": "analyzer", "chip": "chip"}
+    with read(CHIP).open() as opened:
+        assert opened.roles_for(lesson) == {"chip": opened.parts["chip"]}
+
+
+def test_a_part_serves_one_parameter_only(read: Write) -> None:
+    file = read(generator("x") + generator("other"))
+    assert file.parts_for(two_generators) == {"one": "x", "other": "other"}
+
+
+@pytest.mark.parametrize(
+    ("text", "function", "says"),
+    [
+        (
+            RF + ANALYZER,
+            lesson,
+            "bench 'my': lesson needs a part 'chip' (OscillatorChip); it has rf (RFSource), "
+            "analyzer (SpectrumAnalyzer): add one as [parts.chip]",
+        ),
+        (
+            generator("x") + generator("y"),
+            two_generators,
+            "bench 'my': two_generators needs a part 'one' (RFSource); name one of x, y so [parts.one]",
+        ),
+        (
+            generator("other"),
+            two_generators,
+            "bench 'my': two_generators needs a part 'one' (RFSource); it has other (RFSource): "
+            "add one as [parts.one]",
+        ),
+        (
+            generator("chip"),
+            lesson,
+            "bench 'my': lesson needs a part 'chip' (OscillatorChip); it has chip (RFSource): "
+            "add one as [parts.chip]",
+        ),
+    ],
+)
+def test_a_bench_without_the_right_part_says_what_to_add(
+    read: Write, text: str, function: Callable[..., Any], says: str
+) -> None:
+    with pytest.raises(BenchError) as caught:
+        read(text).parts_for(function)
+    assert str(caught.value) == says
