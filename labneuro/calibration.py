@@ -1,9 +1,11 @@
 """Calibration of an oscillator chip with its sources off: what every later experiment starts from."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labneuro.lines import find_lines
 from labneuro.roles import OscillatorChip
@@ -35,7 +37,12 @@ def sweep(chip: OscillatorChip, currents: FloatArray) -> Iterator[FreeRunning]:
             chip.set_currents(alone)
             lines = find_lines(chip.spectrum(), 1)
             if len(lines):
-                values[:, i] = lines.frequency[0], lines.power[0], lines.linewidth[0], lines.frequency_error[0]
+                values[:, i] = (
+                    lines.frequency[0],
+                    lines.power[0],
+                    lines.linewidth[0],
+                    lines.frequency_error[0],
+                )
         yield FreeRunning(np.full(chip.oscillators, float(current)), *values)
 
 
@@ -63,7 +70,7 @@ class Calibration:
         if np.any(count <= degree):
             i = int(np.argmin(count))
             raise ValueError(
-                f"oscillator {i + 1} showed a line at only {count[i]} of {len(rows)} currents, {degree + 1} are needed: "
+                f"oscillator {i + 1} showed a line at only {count[i]} of {len(rows)} currents, not {degree + 1}: "
                 "sweep more currents above its threshold, or widen the analyzer's span"
             )
         curves = [
@@ -82,8 +89,8 @@ class Calibration:
         if np.any(outside):
             i = int(np.argmax(outside))
             raise ValueError(
-                f"oscillator {i + 1} was not calibrated at {currents[i] * 1e3:.4g} mA, only from {self.low[i] * 1e3:.4g} to "
-                f"{self.high[i] * 1e3:.4g} mA: sweep that current, too"
+                f"oscillator {i + 1} was not calibrated at {currents[i] * 1e3:.4g} mA, only from "
+                f"{self.low[i] * 1e3:.4g} to {self.high[i] * 1e3:.4g} mA: sweep that current, too"
             )
         return currents
 
@@ -106,10 +113,27 @@ class Calibration:
         """
         currents = np.full(frequencies.shape, np.nan)
         for i, wanted in enumerate(frequencies):
-            grid = np.linspace(self.low[i], self.high[i], 1001)
-            gap = self.frequency_curves[i](grid) - wanted
+            grid: FloatArray = np.linspace(float(self.low[i]), float(self.high[i]), 1001)
+            gap: FloatArray = self.frequency_curves[i](grid) - wanted
             crossings = np.flatnonzero(np.signbit(gap[:-1]) != np.signbit(gap[1:]))
             if crossings.size:
                 k = crossings[0]
                 currents[i] = grid[k] + (grid[k + 1] - grid[k]) * gap[k] / (gap[k] - gap[k + 1])
         return currents
+
+
+def locked_range(frequency: FloatArray, locked: NDArray[np.bool_], near: float) -> tuple[float, float]:
+    """Return the ends of the stretch of `frequency`, (points,), ascending, Hz, that is `locked` nearest to `near`.
+
+    An end lies half-way between the last locked and the first free point. (NaN, NaN) if nothing is locked; an end at
+    the edge of the sweep is the edge.
+    """
+    where = np.flatnonzero(locked)
+    if not where.size:
+        return math.nan, math.nan
+    k = int(where[np.argmin(np.abs(frequency[where] - near))])
+    free = np.flatnonzero(~locked)
+    below, above = free[free < k], free[free > k]
+    lower = frequency[0] if not below.size else (frequency[below[-1]] + frequency[below[-1] + 1]) / 2
+    upper = frequency[-1] if not above.size else (frequency[above[0]] + frequency[above[0] - 1]) / 2
+    return float(lower), float(upper)

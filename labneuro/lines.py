@@ -20,8 +20,8 @@ PROMINENCE = 10.0
 """How far, in dB, a peak stands above its surroundings to be taken for a line."""
 
 CORE = 1.25
-"""Half the width fitted around each peak, in resolution bandwidths. The wings are left out: beyond the relaxation rate of
-its amplitude an auto-oscillator's line falls faster than a Lorentzian, by 1 + nu^2 in the end."""
+"""Half the width fitted around each peak, in resolution bandwidths. The wings are left out: beyond the relaxation rate
+of its amplitude an auto-oscillator's line falls faster than a Lorentzian, by 1 + nu^2 in the end."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,14 @@ def smoothed(density: FloatArray, spacing: float, width: float) -> FloatArray:
     bins = max(1, 2 * round(width / spacing / 2) + 1)
     if bins == 1:
         return density
-    edges = np.concatenate([np.repeat(density[..., :1], bins // 2 + 1, -1), density, np.repeat(density[..., -1:], bins // 2, -1)], -1)
+    edges = np.concatenate(
+        [
+            np.repeat(density[..., :1], bins // 2 + 1, -1),
+            density,
+            np.repeat(density[..., -1:], bins // 2, -1),
+        ],
+        -1,
+    )
     total = np.cumsum(edges, axis=-1)
     return (total[..., bins:] - total[..., :-bins]) / bins
 
@@ -128,11 +135,15 @@ def _fit(spectrum: Spectrum, peaks: Any, floor: float) -> Lines:
     def jacobian(x: FloatArray) -> FloatArray:
         return model(x)[1]
 
-    fit = cast("Any", least_squares(residual, start, jac=cast("Any", jacobian), bounds=(lower, upper), xtol=1e-6, ftol=1e-6))
+    fit = cast(
+        "Any",
+        least_squares(residual, start, jac=cast("Any", jacobian), bounds=(lower, upper), xtol=1e-6, ftol=1e-6),
+    )
     x = fit.x
     # Neighbouring bins share the resolution filter: only one in rbw/spacing is new.
     repeats = max(1.0, 1.06 * rbw / spacing)
-    covariance = np.linalg.pinv(fit.jac.T @ fit.jac) * repeats / spectrum.averages
+    slopes: FloatArray = fit.jac
+    covariance: FloatArray = np.linalg.pinv(slopes.T @ slopes) * repeats / spectrum.averages
     error = np.sqrt(np.diag(covariance))
     order = np.argsort(x[:n])
     linewidth = 2 * np.exp(x[2 * n : 3 * n])

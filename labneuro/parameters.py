@@ -181,10 +181,14 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
 
 
 def _helps(function: Callable[..., Any]) -> dict[str, str]:
-    """Return the lines of `Args:`; a class documents its construction in its own docstring."""
+    """Return the lines of `Args:`; a class has them in its own docstring or in that of its constructor."""
     style = docstring_parser.DocstringStyle.GOOGLE
-    entries = docstring_parser.parse(inspect.getdoc(function) or "", style=style).params
-    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in entries}
+    documented = [function.__init__, function] if isinstance(function, type) else [function]
+    return {
+        entry.arg_name: " ".join((entry.description or "").split())
+        for text in map(inspect.getdoc, documented)
+        for entry in docstring_parser.parse(text or "", style=style).params
+    }
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:

@@ -46,8 +46,7 @@ class Table:
     """Records of one type: a group with a dataset for each field, growing along its first axis.
 
     parent: the group to make it in. name: of the new group. record: the first record, which fixes names,
-    shapes and types (it is not yet written). numbered: whether to count the records in a dataset `step`, from
-    0.
+    shapes and types (it is not yet written). numbered: whether a dataset `step` counts the records, from 1.
 
     `signal` is the field to plot: a real number before a count, a curve before an image; None if all is text.
     """
@@ -79,12 +78,12 @@ class Table:
             first = self._first[name]
             if value.shape != first.shape or not np.can_cast(value.dtype, first.dtype, "safe"):
                 raise RecordError(
-                    f"{self._where(name)} was {first.dtype} of shape {first.shape} at first and is {value.dtype} "
-                    f"of shape {value.shape} now: a field keeps its type and shape"
+                    f"{self._where(name)} was {first.dtype} of shape {first.shape} at first and is "
+                    f"{value.dtype} of shape {value.shape} now: a field keeps its type and shape"
                 )
         for name, dataset in self._datasets.items():
             dataset.resize(self._count + 1, axis=0)
-            dataset[self._count] = values.get(name, self._count)
+            dataset[self._count] = values.get(name, self._count + 1)
         self._count += 1
 
     def _arrays(self, record: object) -> dict[str, NDArray[Any]]:
@@ -99,9 +98,7 @@ class Table:
         if array.dtype.kind == "U":
             return array.astype(object)
         if array.dtype.kind not in "biufc":
-            raise RecordError(
-                f"{self._where(name)} is a {type(value).__name__}: yield numbers, text or arrays of them"
-            )
+            raise RecordError(f"{self._where(name)} is a {type(value).__name__}: yield numbers, text or arrays of them")
         declared = self._scalars.get(name)
         return array.astype(declared) if declared and np.can_cast(array.dtype, declared, "safe") else array
 
@@ -147,9 +144,7 @@ def _scalar_type(hint: Any) -> Any:
 def _signal(first: Mapping[str, NDArray[Any]]) -> str | None:
     kinds = "fiu"
     numbers = [name for name, value in first.items() if value.dtype.kind in kinds]
-    return min(
-        numbers, key=lambda name: (first[name].ndim > 0, kinds.index(first[name].dtype.kind)), default=None
-    )
+    return min(numbers, key=lambda name: (first[name].ndim > 0, kinds.index(first[name].dtype.kind)), default=None)
 
 
 def _growing(group: Any, name: str, value: NDArray[Any]) -> Any:

@@ -38,7 +38,7 @@ class Tones:
 
     @classmethod
     def grid(cls, axes: Sequence[ArrayLike], power: ArrayLike) -> "Tones":
-        """Return tones at all points of a grid, the last axis fastest: `axes[k]` are the frequencies of source k, Hz."""
+        """Return tones at all points of a grid, the last axis fastest; `axes[k]`: the frequencies of source k, Hz."""
         mesh = np.meshgrid(*(np.asarray(axis, dtype=np.float64) for axis in axes), indexing="ij")
         return cls.at(np.stack([m.ravel() for m in mesh], axis=1), power)
 

@@ -142,9 +142,7 @@ class RunWriter:
             self._disk.commit()
         except OSError as error:
             self._reopen()
-            raise StoreError(
-                f"can't write to {self.path}: {_reason(error)}; make room and run again"
-            ) from error
+            raise StoreError(f"can't write to {self.path}: {_reason(error)}; make room and run again") from error
 
     def _close(self) -> None:
         """Close the file as it was last committed."""
@@ -161,9 +159,7 @@ class RunWriter:
 
     def _new_table(self, name: str, record: object) -> Table:
         if type(record) is not self._step_type and (name in _RESERVED or name in self._entry):
-            raise RecordError(
-                f"/entry/{name} is taken: rename {type(record).__name__}, whose records would lie there"
-            )
+            raise RecordError(f"/entry/{name} is taken: rename {type(record).__name__}, whose records would lie there")
         table = Table(self._entry, name, record, numbered=name == "steps")
         if table.signal is not None and (name == "steps" or "default" not in self._entry.attrs):
             self._entry.attrs["default"] = name
@@ -231,9 +227,7 @@ class Fields(Mapping[str, NDArray[Any]]):
         array = self._arrays[name]
         if array is None:
             with _reading(self._path) as entry:
-                array = self._arrays[name] = _read(
-                    _datasets(_group(entry, self._group))[name], slice(self.count)
-                )
+                array = self._arrays[name] = _read(_datasets(_group(entry, self._group))[name], slice(self.count))
         return array
 
     def __iter__(self) -> Iterator[str]:

@@ -97,7 +97,9 @@ def detect(spectra: Spectrum, tones: Tones, frequency: FloatArray, power: FloatA
     faintest = KEPT_ABOVE * float(power.min())
     states = np.zeros((len(tones), frequency.size), np.int8)
     for point, sources in enumerate(on):
-        peaks: NDArray[np.intp] = find_peaks(window_power[point], height=faintest, distance=max(1, round(WINDOW / spacing)))[0]
+        peaks: NDArray[np.intp] = find_peaks(
+            window_power[point], height=faintest, distance=max(1, round(WINDOW / spacing))
+        )[0]
         line = _summits(density[point], peaks, spectra.frequency, round(WINDOW / spacing))
         line_power = np.where(_mixed(line, sources, spectra.rbw / 2), 0.0, window_power[point, peaks])
         states[point] = _assign(line, line_power, frequency, power, sources, source_power[point])
@@ -107,12 +109,15 @@ def detect(spectra: Spectrum, tones: Tones, frequency: FloatArray, power: FloatA
 def _summits(density: FloatArray, peaks: NDArray[np.intp], frequency: FloatArray, width: int) -> FloatArray:
     """Return the frequency of the highest bin within `width` bins about each of `peaks`."""
     return np.array(
-        [frequency[(first := max(0, k - width // 2)) + int(np.argmax(density[first : k + width // 2 + 1]))] for k in peaks]
+        [
+            frequency[(first := max(0, k - width // 2)) + int(np.argmax(density[first : k + width // 2 + 1]))]
+            for k in peaks
+        ]
     )
 
 
 def _mixed(line: FloatArray, sources: FloatArray, tolerance: float) -> NDArray[np.bool_]:
-    """Return which lines are products f + k (f' - f) of two sources, |k| <= 3, which an oscillator driven by both emits."""
+    """Return which lines are products f + k (f - f') of two sources, k = 1 to 3: a driven oscillator emits them."""
     on = sources[np.isfinite(sources)]
     pairs = [(a, b) for a in on for b in on if a != b]
     products = np.array([a + k * (a - b) for a, b in pairs for k in (1, 2, 3)])
@@ -147,8 +152,8 @@ def _assign(
 def _explain(power: FloatArray, distance: FloatArray, source_power: FloatArray) -> NDArray[np.intp]:
     """Return the source of each locked oscillator, (locked,), such that the powers of the source lines fit best.
 
-    A locked oscillator puts up to DRIVEN times its free power into its source's line, an unlocked one little. Of sources
-    that explain the lines alike, the nearer is taken.
+    A locked oscillator puts up to DRIVEN times its free power into its source's line, an unlocked one little. Of
+    sources that explain the lines alike, the nearer is taken.
     """
     background = 0.2 * float(power.mean())
     best, best_misfit = np.zeros(power.size, np.intp), np.inf

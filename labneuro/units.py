@@ -34,7 +34,7 @@ def _registry() -> "UnitRegistry[Any]":
 def parse_quantity(text: str, unit: str) -> float:
     """Return `text`, a number with a unit such as "8 mA", "-3 dBm" or "0.1 mA/ms", in `unit`.
 
-    The number must be finite and, unless `unit` is "1", followed by a unit. Raises ValueError with the way out.
+    The number must be finite and, unless `unit` is "1", have a unit. Raises ValueError with the way out.
     """
     import pint  # noqa: PLC0415 - as above
 

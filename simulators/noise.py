@@ -80,7 +80,7 @@ def _draw_words(a, b, c, d, first, second):
 
 @njit(fastmath=FASTMATH, cache=True)
 def _radii(words, radius):
-    """Fill `radius` with ±sqrt(-2 ln u): u from the upper 31 bits, which are never all taken as 0; sign from the last."""
+    """Fill `radius` with ±sqrt(-2 ln u): u from the upper 31 bits and a half, sign from the last."""
     for k in range(words.size):
         u = _f((_f(_i(words[k] >> _u(1))) + _f(0.5)) * _f(2.0**-31))
         bits = _i(_f(u).view(_i) - _SQRT_HALF)

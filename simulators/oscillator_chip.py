@@ -6,16 +6,15 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
+from labneuro.simulators import slavin_tiberkevich as theory
+from labneuro.simulators.oscillators import Emission, Motion, Oscillators, integrate
 from scipy.fft import fft
 
 from labneuro.clock import Clock
 from labneuro.roles import OscillatorChip, Wiring
 from labneuro.signals import Spectrum, StateArray, Tones
-from labneuro.simulators import slavin_tiberkevich as theory
-from labneuro.simulators.oscillators import Emission, Motion, Oscillators, integrate
 from labneuro.synchronisation import SpectralDetector
 from labneuro.units import FloatArray, Frequency, PowerDensity
-
 
 REFERENCE = 350e6
 """Frequency of the rotating frame and middle of the analyzer's span, Hz."""
@@ -45,7 +44,7 @@ LANES_AT_ONCE = 2048
 
 @dataclass(frozen=True, eq=False)
 class Devices:
-    """What fabrication made of each oscillator; every array (oscillators,), at OPERATING_CURRENT where it depends on it.
+    """What fabrication made of each oscillator: arrays (oscillators,), at OPERATING_CURRENT.
 
     threshold: A. frequency: Hz. slope: df/dI, Hz/A. damping: Gamma_G, rad/s. saturation: Q. nonlinearity: nu.
     linewidth: Hz. locking_width: full locking range to one source of 1 mW, Hz. power: emitted, W.
@@ -148,7 +147,7 @@ class EmulatedOscillatorChip(OscillatorChip):
         reach = SPACING * oscillators / 2 + 10e6
         self._step = 1e-9 * min(2.0, max(0.1, 0.33 / (2 * math.pi * reach) * 1e9))
         self._every = 3
-        # A Gaussian window in time is a Gaussian resolution filter; beyond ±3.5 standard deviations it is cut, at -53 dB.
+        # A Gaussian window in time is a Gaussian resolution filter; it is cut at 3.5 standard deviations, -53 dB.
         look = self._every * self._step
         deviation = math.sqrt(math.log(2)) / (math.pi * rbw)
         self._samples = 2 * math.ceil(3.5 * deviation / look)
@@ -158,7 +157,9 @@ class EmulatedOscillatorChip(OscillatorChip):
         self._transform = 2 ** math.ceil(math.log2(2 * self._samples))
         offset = np.fft.fftshift(np.fft.fftfreq(self._transform, look))
         if span > 0.9 / look:
-            raise ValueError(f"span: {span / 1e6:g} MHz is more than the {0.9e-6 / look:.3g} MHz that are emulated: narrow it")
+            raise ValueError(
+                f"span: {span / 1e6:g} MHz is more than the {0.9e-6 / look:.3g} MHz that are emulated: narrow it"
+            )
         self._bins = np.flatnonzero(np.abs(offset) <= span / 2)
         self._frequency = REFERENCE + offset[self._bins]
         d = self.devices
@@ -241,7 +242,7 @@ class EmulatedOscillatorChip(OscillatorChip):
         self.set_currents(np.zeros(self.oscillators))
 
     def locked_phases(self, tones: Tones) -> StateArray:
-        """Return which oscillator's mean frequency is that of which source, (points, oscillators): the emulator's truth."""
+        """Return whose mean frequency is that of which source, (points, oscillators): the emulator's truth."""
         first = self._ask(len(tones))
         look = self._every * self._step
         observe = round(OBSERVATION / look)
@@ -274,9 +275,7 @@ class EmulatedOscillatorChip(OscillatorChip):
             coupling=self._coupling,
         )
 
-    def _run(
-        self, tones: Tones, lanes: int, seed: int, first: int, observe: int, emission: Emission | None
-    ) -> Motion:
+    def _run(self, tones: Tones, lanes: int, seed: int, first: int, observe: int, emission: Emission | None) -> Motion:
         return integrate(
             self._oscillators(),
             points=lanes,
@@ -302,7 +301,12 @@ class EmulatedOscillatorChip(OscillatorChip):
             lanes = len(part) * self._averages
             repeated = Tones(*(np.repeat(a, self._averages, axis=0) for a in (part.frequency, part.power)))
             motion = self._run(
-                repeated, lanes, self._seed + (1 << 62), first + start * self._averages, self._samples, self._emission
+                repeated,
+                lanes,
+                self._seed + (1 << 62),
+                first + start * self._averages,
+                self._samples,
+                self._emission,
             )
             transform = fft(motion.signal.T * self._window, self._transform, axis=1, workers=-1, overwrite_x=True)
             power = np.abs(transform[:, shifted]) ** 2

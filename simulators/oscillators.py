@@ -28,10 +28,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from labneuro.simulators.noise import FASTMATH, LANES, draw_pairs, normal_pairs, start_stream
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
-from labneuro.simulators.noise import FASTMATH, LANES, draw_pairs, normal_pairs, start_stream
 from labneuro.units import FloatArray
 
 MAX_TURN = 0.5
@@ -91,7 +91,7 @@ class Motion:
 @lru_cache
 def _kernel(n: int, m: int) -> Any:
     """Compile the integration of `n` oscillators under `m` sources: with both known, loops over them are unrolled."""
-    # Offsets of the rows of a block's workspace; one array with constant offsets tells the compiler that rows are apart.
+    # Offsets of the rows of a block's workspace: constants tell the compiler that the rows are apart.
     x_, y_, x1_, y1_, a_, b_, w_, s_, e_, q_, yold_, turns_, power_ = (k * n * LANES for k in range(13))
     u_, v_, ru_, rv_ = (13 * n * LANES + k * m * LANES for k in range(4))
     size = 13 * n * LANES + 4 * m * LANES
@@ -216,18 +216,16 @@ def _kernel(n: int, m: int) -> Any:
 def _matched(
     growth: FloatArray, saturation: FloatArray, detuning: FloatArray, shift: FloatArray
 ) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
-    """Return rates (alpha, kappa) whose Heun step moves a free oscillator as the equation does, to first order in power.
+    """Return rates (alpha, kappa) whose Heun step moves a free oscillator as the equation does.
 
-    All per step. The map is c -> M(p) c with M = 1 + [l(p) + l(p') (1 + l(p))]/2, l(p) = alpha + kappa p, p' = |1 + l|^2 p.
+    All per step. The map is c -> M(p) c, M = 1 + [l(p) + l(p') (1 + l(p))]/2, l(p) = alpha + kappa p, p' = |1 + l|^2 p.
     At the free power p0 = max(a/b, 0) it is given the exact turn and growth, M = exp(a - b p0 + i (w + n p0)), and the
     exact relaxation with its phase, d ln M/dp = (i n - b) (1 - exp(-2 b p0)) / (2 b p0), by fixed-point iteration.
     """
     p = np.maximum(growth, 0.0) / saturation
     turn = growth - saturation * p + 1j * (detuning + shift * p)
     decay = 2 * saturation * p
-    slope = (1j * shift - saturation) * np.where(
-        decay > 0, -np.expm1(-decay) / np.where(decay > 0, decay, 1.0), 1.0
-    )
+    slope = (1j * shift - saturation) * np.where(decay > 0, -np.expm1(-decay) / np.where(decay > 0, decay, 1.0), 1.0)
     alpha, kappa = turn - slope * p, slope.copy()
     for _ in range(200):
         rate = alpha + kappa * p
@@ -276,16 +274,10 @@ def integrate(
     tones[0] = drive if m else 0.0
     tones[1] = detunings * step
     alpha, kappa = _matched(
-        *(
-            v * step
-            for v in (oscillators.growth, oscillators.saturation, oscillators.detuning, oscillators.shift)
-        )
+        *(v * step for v in (oscillators.growth, oscillators.saturation, oscillators.detuning, oscillators.shift))
     )
     free = oscillators.free_power()
-    turn = (
-        float(np.max(np.abs(oscillators.detuning + oscillators.shift * free) * (free > 0), initial=0.0))
-        * step
-    )
+    turn = float(np.max(np.abs(oscillators.detuning + oscillators.shift * free) * (free > 0), initial=0.0)) * step
     if turn > MAX_TURN or turn * every > np.pi / 2:
         raise ValueError(
             f"a step of {step:g} s turns an amplitude by {turn:.2g} rad, {every} steps by {turn * every:.2g}: at most "

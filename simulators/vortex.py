@@ -92,8 +92,8 @@ def trajectories(
 ) -> NDArray[np.complex128]:
     """Return the positions Z of the cores in radii, (steps // every + 1, batch); the first are `start`.
 
-    Integrates by Runge-Kutta of fourth order in steps of `dt`, s. Its own anti-damping is of the order of
-    (omega_0 dt)^6 / (144 dt): fifty steps a turn keep it below 1e-5 of d omega_0 for d = 0.01.
+    Integrates by Runge-Kutta of fourth order in steps of `dt`, s. The method damps at a rate of
+    (omega_0 dt)^6 / (144 dt): with fifty steps a turn and d = 0.01 that is 2e-5 of d omega_0.
 
     start: Z at t = 0, complex, (batch,); all that follow are broadcast to that shape.
     omega0: rad/s. damping, xi, zeta_k, torque: d, xi, zeta_k, a.

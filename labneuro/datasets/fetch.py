@@ -47,8 +47,8 @@ def fetch(file: PublishedFile) -> Path:
     path = Path(folder).expanduser() / file.path
     if not path.is_file():
         raise DatasetError(
-            f"{FOLDER_VARIABLE} is {folder}, but there is no file {path}: put it there, unset {FOLDER_VARIABLE} "
-            f"to download it, or {file.otherwise}"
+            f"{FOLDER_VARIABLE} is {folder}, but there is no file {path}: put it there, unset "
+            f"{FOLDER_VARIABLE} to download it, or {file.otherwise}"
         )
     return path
 

@@ -2,8 +2,8 @@
 
 The two sets name vowels by codes that don't agree ("ah" is *hud* in one and *hod* in the other), so both are
 read into the words that were spoken. The seven words are those of the oscillator experiment, as far as it is
-known: the women of Hillenbrand's set whose steady formants are measured for all seven number 37, and Romera et
-al., Nature 563, 230 (2018), used 12 formants of 7 vowels by 37 women.
+known: the women of Hillenbrand's set whose steady formants are measured for all seven number 37, and Romera
+et al., Nature 563, 230 (2018), used 12 formants of 7 vowels by 37 women.
 """
 
 import csv
@@ -70,9 +70,9 @@ def load(source: Source, *, speakers: Speakers = "women") -> Vowels:
     """Return the seven vowels, in the order of `WORDS`, as said by `speakers`.
 
     "peterson-barney": F0 to F3 of every word said twice; 28 women make 392 tokens. "hillenbrand": F1 to F3 in
-    the steady state and at 20, 50 and 80 % of the vowel, of the speakers whose steady state is measured for all
-    seven words; 37 women make 259 tokens. What could not be measured at one of the three instants is filled with
-    the steady state. Raises DatasetError if the file of "hillenbrand" can't be had or is damaged.
+    the steady state and at 20, 50 and 80 % of the vowel, of the speakers whose steady state is measured for
+    all seven words; 37 women make 259 tokens. What could not be measured at one of the three instants is
+    filled with the steady state. Raises DatasetError if the file of "hillenbrand" can't be had or is damaged.
     """
     if source == "peterson-barney":
         return _peterson_barney(_PETERSON_BARNEY_TYPES[speakers])
@@ -84,8 +84,8 @@ def split_by_speaker(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Return which tokens are for training and which are held out, (tokens,) each: no speaker is in both.
 
-    The held-out speakers are drawn at random from `seed`; their number is the nearest to `held_out_fraction` of
-    all, but at least one speaker stays on either side. Raises ValueError unless 0 < held_out_fraction < 1.
+    The held-out speakers are drawn at random from `seed`; their number is the nearest to `held_out_fraction`
+    of all, but at least one speaker stays on either side. Raises ValueError unless 0 < held_out_fraction < 1.
     """
     if not 0 < held_out_fraction < 1:
         raise ValueError(f"held-out fraction {held_out_fraction:g} must lie between 0 and 1, such as 0.2")
@@ -147,11 +147,11 @@ def _course(token: FloatArray) -> FloatArray:
 
 
 def read_hillenbrand(content: bytes, file: str) -> dict[tuple[str, str], FloatArray]:
-    """Return the numbers of each token in Hillenbrand's `vowdata.dat` by its speaker ("w01") and word ("had").
+    """Return the numbers of each token in Hillenbrand's `vowdata.dat` by speaker ("w01") and word ("had").
 
-    A token is (15,): duration in ms, f0, F1 to F4 in the steady state, F1 to F3 at 20, 50 and 80 % of the vowel,
-    in Hz; 0 was not measurable. `file` is what errors call it. Raises DatasetError at the first line that is not
-    as the head of the file describes it, and if any of the 139 speakers' 12 words is missing.
+    A token is (15,): duration in ms, f0, F1 to F4 in the steady state, F1 to F3 at 20, 50 and 80 % of the
+    vowel, in Hz; 0 was not measurable. `file` is what errors call it. Raises DatasetError at the first line
+    that is not as the head of the file describes it, and if any of the 139 speakers' 12 words is missing.
     """
     lines = content.decode("latin-1").splitlines()
     head = next(
@@ -159,7 +159,7 @@ def read_hillenbrand(content: bytes, file: str) -> dict[tuple[str, str], FloatAr
     )
     if head is None:
         raise DatasetError(
-            f"{file}, line {len(lines)}: no row that numbers the columns 1 to 16, expected after the description"
+            f"{file}, line {len(lines)}: no row numbers the columns 1 to 16, expected after the description"
         )
     tokens: dict[tuple[str, str], FloatArray] = {}
     for number, line in enumerate(lines[head:], head + 1):
@@ -181,7 +181,7 @@ def read_hillenbrand(content: bytes, file: str) -> dict[tuple[str, str], FloatAr
     speakers = len({speaker for speaker, _ in tokens})
     if speakers != _HILLENBRAND_SPEAKERS or len(tokens) != speakers * len(_HILLENBRAND_WORDS):
         raise DatasetError(
-            f"{file}, line {len(lines)}: the file ends after {len(tokens)} tokens by {speakers} speakers, expected "
-            f"{_HILLENBRAND_SPEAKERS * len(_HILLENBRAND_WORDS)} by {_HILLENBRAND_SPEAKERS}: it is cut off"
+            f"{file}, line {len(lines)}: the file ends after {len(tokens)} tokens by {speakers} speakers, "
+            f"expected {len(_HILLENBRAND_WORDS)} each by {_HILLENBRAND_SPEAKERS}: it is cut off"
         )
     return tokens

@@ -1,11 +1,9 @@
 """Which class goes into which interval of each source's frequency, when nobody says so beforehand.
 
-An *axis* says for every class in which interval one source shall lie, (classes,); an assignment is an axis for
-source A and one for source B. Classes must differ in their state: the pair of oscillators that lock to A and B. An
-oscillator can't be locked to both.
+An *axis* says for every class in which interval one source shall lie, (classes,); an assignment is an axis
+for source A and one for source B. Classes must differ in their state: the pair of oscillators that lock to A
+and B. One oscillator can't be locked to both.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,47 +14,35 @@ Axes = NDArray[np.int8]
 """Axes, one a row: (axes, classes), the interval of each class."""
 
 
-@dataclass(frozen=True, eq=False)
-class Intervals:
-    """The intervals of one source's frequency.
-
-    position: (intervals,), where their points typically lie. locks: (intervals,), which oscillator locks there;
-    negative for none.
-    """
-
-    position: FloatArray
-    locks: NDArray[np.intp]
-
-    @property
-    def capacity(self) -> NDArray[np.intp]:
-        """How many classes can share what an interval locks, (intervals,): as many as the other source parts."""
-        return np.unique(self.locks).size - (self.locks >= 0)
-
-
-def shortlist(form: FloatArray, intervals: Intervals, keep: int, beam: int) -> Axes:
+def shortlist(
+    form: FloatArray, position: FloatArray, locks: NDArray[np.intp], *, keep: int, beam: int
+) -> Axes:
     """Return the `keep` axes of lowest t·form·t, best first, where t are the positions of their intervals.
 
-    form: (classes, classes), positive semidefinite, such as the residual of a least-squares fit to targets that are
-    equal within a class. Axes are extended class by class; of the extensions those `beam` survive whose cost is
-    lowest when the classes to come are free to lie anywhere, which is a lower bound on the cost.
+    form: (classes, classes), positive semidefinite, such as the residual of a least-squares fit to targets
+    that are equal within a class. position: (intervals,). locks: (intervals,), which oscillator locks in an
+    interval, negative for none: no more classes share it than states of the other source can tell apart.
+
+    Axes are extended class by class; of the extensions those `beam` survive whose cost is lowest when the
+    classes to come may lie anywhere, which is a lower bound on the cost.
     """
     classes = len(form)
-    levels = np.arange(len(intervals.position), dtype=np.int8)
-    capacity = intervals.capacity
-    same = intervals.locks[:, np.newaxis] == intervals.locks
+    levels = np.arange(len(position), dtype=np.int8)
+    capacity = np.unique(locks).size - (locks >= 0)
+    same = locks[:, np.newaxis] == locks
     axes: Axes = np.zeros((1, 0), dtype=np.int8)
     for known in range(1, classes + 1):
         axes = np.column_stack([np.repeat(axes, len(levels), axis=0), np.tile(levels, len(axes))])
         sharing = same[axes[:, -1:], axes].sum(axis=1)
         axes = axes[sharing <= capacity[axes[:, -1]]]
-        t = intervals.position[axes]
-        bound = np.einsum("ak,kl,al->a", t, _free_rest(form, known), t, optimize=True)
+        t = position[axes]
+        bound = ((t @ _free_rest(form, known)) * t).sum(axis=1)
         axes = axes[np.argsort(bound, kind="stable")[: beam if known < classes else keep]]
     return axes
 
 
 def _free_rest(form: FloatArray, known: int) -> FloatArray:
-    """Return the form in the first `known` variables that is left when the others minimise it (Schur complement)."""
+    """Return the form of the first `known` variables where the others minimise it (the Schur complement)."""
     inside, across, rest = form[:known, :known], form[:known, known:], form[known:, known:]
     return inside - across @ np.linalg.solve(rest, across.T)
 
@@ -64,15 +50,18 @@ def _free_rest(form: FloatArray, known: int) -> FloatArray:
 def best_pair(axes: Axes, cost: FloatArray, locks: NDArray[np.intp]) -> tuple[int, int] | None:
     """Return the two axes of lowest total cost that give every class a state of its own, or None.
 
-    cost: (axes,). locks: (intervals,), which oscillator locks in an interval; negative for none.
+    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. Costs are
+    equal if they are to a millionth; the first axes in the order of their numbers are then taken, so that
+    mirror images, which cost the same, aren't told apart by rounding.
     """
-    order = np.argsort(cost, kind="stable")
+    cost = np.round(cost, 6)
+    order = np.lexsort((*axes.T[::-1], cost))
     cost, locked = cost[order], locks[axes[order]]
     kinds = int(locks.max()) + 2
     best: tuple[int, int] | None = None
-    lowest = np.inf
+    lowest = float("inf")
     for i in range(len(order)):
-        end = int(np.searchsorted(cost, lowest - cost[i]))
+        end = int(np.searchsorted(cost, lowest - float(cost[i])))
         if end <= i:
             break
         states = np.sort(locked[i] * kinds + locked[i:end], axis=1)

@@ -1,9 +1,9 @@
 """Where in the plane of two source frequencies which oscillator locks to which source: the ideal picture.
 
-Oscillator i locks to a source whose frequency lies within half a locking width of its own, and to the nearer one if
-both do. A source is thus in one of n + 2 intervals: below all oscillators, in the locking range of one of the n, or
-above all. Real regions have soft, bent edges (noise, frequency pulling, the other source); learning on the chip is
-there to cope with that.
+Oscillator i locks to a source whose frequency lies within half a locking width of its own, and to the nearer
+one if both do. A source is thus in one of n + 2 intervals: below all oscillators, in the locking range of one
+of the n, or above all. Real regions have soft, bent edges (noise, frequency pulling, the other source);
+learning on the chip is there to cope with that.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,25 @@ FREE = -1
 
 
 @dataclass(frozen=True, eq=False)
+class Intervals:
+    """Intervals of one source's frequency, from low to high.
+
+    low, high: (intervals,), Hz, their edges. position: (intervals,), Hz, where their tones typically lie.
+    locks: (intervals,), the oscillator that locks there, or FREE.
+    """
+
+    low: FloatArray
+    high: FloatArray
+    position: FloatArray
+    locks: NDArray[np.intp]
+
+
+@dataclass(frozen=True, eq=False)
 class Regions:
     """The locking ranges of oscillators.
 
-    frequencies: (oscillators,), Hz, in any order. width: full locking width, Hz. Raises ValueError unless there
-    are two oscillators at least, with different frequencies, and a positive width.
+    frequencies: (oscillators,), Hz, in any order. width: full locking width, Hz. Raises ValueError unless
+    there are two oscillators at least, with different frequencies, and a positive width.
     """
 
     frequencies: FloatArray
@@ -47,27 +61,29 @@ class Regions:
         """Mean distance of neighbouring frequencies, Hz."""
         return float(np.ptp(self.frequencies)) / (self.oscillators - 1)
 
-    def intervals(self, reach: float) -> tuple[FloatArray, FloatArray, NDArray[np.intp]]:
-        """Return the intervals of a source's frequency, from below all oscillators to above all.
+    def intervals(self, *, beyond: float | None) -> Intervals:
+        """Return every oscillator's locking range and, unless `beyond` is None, what lies outside them all.
 
-        Lower edges and upper edges, (oscillators + 2,), Hz, and which oscillator locks there, or FREE. The
-        outermost intervals end `reach`, Hz, beyond the outermost oscillators. Where locking ranges overlap they
-        end half way between the oscillators.
+        Where locking ranges overlap, they end half way between the oscillators. The two intervals outside end
+        `beyond`, Hz, from the outermost oscillators; their tones are taken to lie one spacing from them.
         """
         order = np.argsort(self.frequencies)
-        ordered = self.frequencies[order]
-        half = self.width / 2
-        between = (ordered[1:] + ordered[:-1]) / 2
-        low = np.maximum(ordered - half, np.concatenate([[-np.inf], between]))
-        high = np.minimum(ordered + half, np.concatenate([between, [np.inf]]))
-        return (
-            np.concatenate([[ordered[0] - reach], low, high[-1:]]),
-            np.concatenate([low[:1], high, [ordered[-1] + reach]]),
-            np.concatenate([[FREE], order, [FREE]]),
+        position = self.frequencies[order]
+        between = (position[1:] + position[:-1]) / 2
+        low = np.maximum(position - self.width / 2, np.concatenate([[-np.inf], between]))
+        high = np.minimum(position + self.width / 2, np.concatenate([between, [np.inf]]))
+        if beyond is None:
+            return Intervals(low, high, position, order)
+        first, last = position[0], position[-1]
+        return Intervals(
+            low=np.concatenate([[first - beyond], low, high[-1:]]),
+            high=np.concatenate([low[:1], high, [last + beyond]]),
+            position=np.concatenate([[first - self.spacing], position, [last + self.spacing]]),
+            locks=np.concatenate([[FREE], order, [FREE]]),
         )
 
     def states(self, tones: FloatArray) -> StateArray:
-        """Return which oscillator is locked to which source, (points, oscillators), at `tones` (points, 2), Hz."""
+        """Return the synchronisation states, (points, oscillators), at `tones` (points, 2), Hz."""
         distance = np.abs(self.frequencies - tones[:, :, np.newaxis])
         nearest = distance.argmin(axis=1)
         locked = distance.min(axis=1) < self.width / 2

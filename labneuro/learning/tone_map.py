@@ -1,22 +1,24 @@
 """The map from features of the data to the frequencies of two sources, learned for given oscillators.
 
-Each frequency is a linear combination of the features plus a constant, f = w·x + c, as in Romera et al., Nature 563,
-230 (2018), whose coefficients are not published: 2 (features + 1) numbers. This module finds them, together with the
-synchronisation state that stands for each class, such that the tones of a class fall into the region of its state.
-A state is a pair: the oscillator that locks to source A and the one that locks to B, or none.
+Each frequency is a linear combination of the features plus a constant, f = w·x + c, as in Romera et al.,
+Nature 563, 230 (2018), whose coefficients are not published: 2 (features + 1) numbers. They are found here
+together with the synchronisation state that stands for each class, such that the tones of a class fall into
+the region of its state. A state is a pair: the oscillator that locks to source A and the one that locks to B,
+or none.
 
-In units of the width e of a region's soft edge, and with σ(u) = 1/(1 + exp(-u)), a tone v meant for the interval
-[a, b] (see `labneuro.learning.regions`) lies in it with probability σ(b - v) σ(v - a). The map maximises the
-likelihood of all training tones with a normal prior on the weights of standardised features: the variance that it
-expects of the tones is s², that of tones spread evenly over the span of the oscillators' frequencies, s = span/√12.
-So
+With frequencies in units of the width of a region's soft edge, and σ(u) = 1/(1 + exp(-u)), a tone v meant for
+the interval [a, b] (see `labneuro.learning.regions`) is in it with probability σ(b - v) σ(v - a). The map
+maximises the likelihood of all training tones with a normal prior on the weights of standardised features,
+under which the tones have the variance s² that they have when spread evenly over the span of the oscillators'
+frequencies, s = span/√12. For d features, that is to minimise
 
-    L(w, c) = Σ_points [log(1 + exp(v - b)) + log(1 + exp(a - v))] + Σw² d / (2 s²),    v = w·x + c
+    L(w, c) = Σ_points [log(1 + exp(v - b)) + log(1 + exp(a - v))] + Σw² d/(2 s²),    v = w·x + c.
 
-is to be minimised for d features. L is convex, and a sum over the two sources: given the intervals of the classes on
-one source (an axis), its weights have one optimum, whatever the other does. So a search over assignments needs the
-optimum of each axis once; the best assignment is the pair of axes with the lowest sum that keeps the states distinct.
-Only the axes to which least squares to the intervals' middles fits best are tried.
+L is convex and a sum over the two sources: given the intervals of the classes on one source (an axis), its
+weights have one optimum, whatever the other source does. So the search for an assignment needs the optimum of
+each axis once; the best assignment is the pair of axes with the lowest sum that keeps the states distinct. Of
+all axes only those are tried for which least squares to the middles of the intervals leave the smallest
+residuals.
 """
 
 from dataclasses import dataclass
@@ -24,24 +26,26 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labneuro.learning.assignment import Axes, Intervals, best_pair, shortlist
-from labneuro.learning.regions import Regions
+from labneuro.learning.assignment import Axes, best_pair, shortlist
+from labneuro.learning.regions import Intervals, Regions
 from labneuro.signals import StateArray
 from labneuro.units import FloatArray
 
 _REACH = 2.0  # spacings: how far beyond the outermost oscillators a free source's tones are wanted
 _RIDGE = 1e-3  # relative to the features' variance, in the least squares that rank the axes
-_SHORTLIST = 500
+_SHORTLISTS = (500, 2_000, 8_000)  # axes tried; with many classes for few states the short ones may not do
 _BEAM = 20_000
+_NEWTON_STEPS = 100
+_DECREMENT = 1e-9  # of L, below which no further Newton step is taken
 
 
 @dataclass(frozen=True, eq=False)
 class ToneMap:
-    """An affine map from features to the frequencies of sources A and B, and the states its classes stand for.
+    """An affine map from features to the frequencies of sources A and B, and the states of its classes.
 
-    weights: (2, features), Hz per unit of the feature. constants: (2,), Hz. assignment: (classes, 2), the number
-    from 0 of the oscillator that is to lock to A and of that for B; FREE (-1) where the source is to lock none.
-    oscillators: their number.
+    weights: (2, features), Hz per unit of the feature. constants: (2,), Hz. assignment: (classes, 2), the
+    number from 0 of the oscillator that is to lock to A and of that for B; FREE (-1) where the source is to
+    lock none. oscillators: their number.
     """
 
     weights: FloatArray
@@ -78,127 +82,114 @@ def learn_tone_map(
 ) -> ToneMap:
     """Learn the map and the assignment for oscillators that run at `frequencies`.
 
-    Args:
-        features: (points, features), any units; of the training speakers only.
-        labels: (points,), the class of each point, numbered from 0.
-        frequencies: (oscillators,), Hz, in the order of the chip.
-        width: full locking width of an oscillator, Hz.
-        edge: how soft the edges of the regions are, Hz: points are pushed about so far inside.
-        free: whether a state may leave a source free, outside the band of the oscillators; if not, every class
-            locks one oscillator to each source.
+    features: (points, features), in any units, and labels: (points,), their classes from 0; of the training
+    speakers only. frequencies: (oscillators,), Hz, in the order of the chip. width: full locking width of an
+    oscillator, Hz. edge: how soft the edges of its range are, Hz; tones are kept about so far inside. free:
+    whether a state may leave a source free, below or above all oscillators, up to two spacings away; if not,
+    every class locks one oscillator to each source.
 
-    Raises ValueError if there are more classes than states, or a class has no points.
+    Raises ValueError if a feature is not finite, a class has no points, or there are too many classes.
     """
     regions = Regions(np.asarray(frequencies, dtype=np.float64), width)
-    classes = int(labels.max()) + 1
-    pairs = regions.oscillators * (regions.oscillators - 1)
-    states = pairs + 2 * regions.oscillators + 1 if free else pairs
-    if classes > states:
-        raise ValueError(
-            f"{classes} classes need {classes} synchronisation states, but {regions.oscillators} oscillators have "
-            f"{states}: use fewer classes or more oscillators"
-        )
-    points = np.bincount(labels, minlength=classes)
-    if not points.all():
-        raise ValueError(f"class {points.argmin()} has no points to learn from")
-
+    _check(features, labels, regions.oscillators, free=free)
+    intervals = regions.intervals(beyond=_REACH * regions.spacing if free else None)
     origin = float(regions.frequencies.mean())
-    low, high, locks = regions.intervals(_REACH * regions.spacing)
-    position = (low + high) / 2
-    if not free:
-        low, high, locks, position = low[1:-1], high[1:-1], locks[1:-1], position[1:-1]
-    low, high, position = (low - origin) / edge, (high - origin) / edge, (position - origin) / edge
-
+    in_edges = Intervals(
+        low=(intervals.low - origin) / edge,
+        high=(intervals.high - origin) / edge,
+        position=(intervals.position - origin) / edge,
+        locks=intervals.locks,
+    )
     mean, deviation = features.mean(axis=0), features.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1.0)
-    design = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
+    design: FloatArray = np.column_stack([(features - mean) / deviation, np.ones(len(features))])
     spread = float(np.ptp(regions.frequencies)) / 12**0.5 / edge
     prior = np.full(design.shape[1], features.shape[1] / spread**2)
     prior[-1] = 0.0
 
-    axes, weights = _best_axes(design, labels, low, high, Intervals(position, locks), prior)
+    axes, weights = _best_axes(design, labels, in_edges, prior)
     slopes = weights[:, :-1] / deviation
     return ToneMap(
         weights=slopes * edge,
         constants=(weights[:, -1] - slopes @ mean) * edge + origin,
-        assignment=locks[axes.T],
+        assignment=intervals.locks[axes.T],
         oscillators=regions.oscillators,
     )
 
 
+def _check(features: FloatArray, labels: NDArray[np.integer], oscillators: int, *, free: bool) -> None:
+    if not np.isfinite(features).all():
+        raise ValueError("features must be finite: fill or leave out what could not be measured")
+    points = np.bincount(labels)
+    if not points.all():
+        raise ValueError(f"class {points.argmin()} has no points to learn from")
+    states = oscillators * (oscillators - 1) + (2 * oscillators + 1 if free else 0)
+    if len(points) > states:
+        raise ValueError(
+            f"{len(points)} classes need as many synchronisation states, but {oscillators} oscillators have "
+            f"{states}: use fewer classes or more oscillators"
+        )
+
+
 def _best_axes(
-    design: FloatArray,
-    labels: NDArray[np.integer],
-    low: FloatArray,
-    high: FloatArray,
-    intervals: Intervals,
-    prior: FloatArray,
+    design: FloatArray, labels: NDArray[np.integer], intervals: Intervals, prior: FloatArray
 ) -> tuple[Axes, FloatArray]:
-    """Return the axes of A and B, (2, classes), and their weights, (2, features + 1), in units of the edge."""
-    form = _residual_form(design, labels)
-    keep = _SHORTLIST
-    while True:
-        axes = shortlist(form, intervals, keep, max(_BEAM, keep))
-        start = _least_squares(design, intervals.position[axes][:, labels])
-        weights, cost = _fit(design, low[axes][:, labels], high[axes][:, labels], prior, start)
-        pair = best_pair(axes, cost, intervals.locks)
-        if pair is not None:
-            return axes[list(pair)], weights[list(pair)]
-        keep *= 4  # many classes for few states: good axes that fit together are rare
-
-
-def _gram(design: FloatArray) -> FloatArray:
-    gram = design.T @ design
-    ridge = np.full(len(gram), _RIDGE * len(design))
-    ridge[-1] = 0.0
-    return gram + np.diag(ridge)
-
-
-def _least_squares(design: FloatArray, targets: FloatArray) -> FloatArray:
-    """Return the ridge solutions, (axes, features + 1), for `targets` (axes, points)."""
-    return np.linalg.solve(_gram(design), design.T @ targets.T).T
-
-
-def _residual_form(design: FloatArray, labels: NDArray[np.integer]) -> FloatArray:
-    """Return the form, (classes, classes), of ridge least squares to targets that are equal within a class."""
+    """Return the axes of A and B, (2, classes), and their weights, (2, features + 1)."""
+    low, high, position, locks = intervals.low, intervals.high, intervals.position, intervals.locks
+    gram = design.T @ design + np.diag(np.where(prior > 0, _RIDGE * len(design), 0.0))
     indicator = np.eye(int(labels.max()) + 1)[labels]
     across = design.T @ indicator
-    return indicator.T @ indicator - across.T @ np.linalg.solve(_gram(design), across)
+    residual = indicator.T @ indicator - across.T @ _solve(gram, across)
+    for length in _SHORTLISTS:
+        axes = shortlist(residual, position, locks, keep=length, beam=_BEAM)
+        start = _solve(gram, design.T @ position[axes][:, labels].T).T
+        weights, cost = _fit(design, low[axes][:, labels], high[axes][:, labels], prior, start)
+        pair = best_pair(axes, cost, locks)
+        if pair is not None:
+            return axes[list(pair)], weights[list(pair)]
+    raise ValueError(
+        f"found no distinct synchronisation states for {len(residual)} classes: use fewer classes"
+    )
+
+
+def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
 
 
 def _fit(
     design: FloatArray, low: FloatArray, high: FloatArray, prior: FloatArray, start: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Minimise L (see the module) for many axes at once by Newton's method, damped where a step doesn't descend.
+    """Minimise L for many axes at once by Newton's method, damped where a step doesn't descend.
 
-    design: (points, features + 1). low, high: (axes, points). prior: (features + 1,), 1/variance of each weight.
-    start: (axes, features + 1). Returns the weights, in the same shape, and L, (axes,).
+    design: (points, features + 1). low, high: (axes, points). prior: (features + 1,), 1/variance of each
+    weight. start: (axes, features + 1). Returns the weights, in the same shape, and L, (axes,).
     """
-    identity = np.eye(design.shape[1])
-    products = (design[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(len(design), -1)
+    points, parameters = design.shape
+    identity = np.eye(parameters)
+    products = (design[:, :, np.newaxis] * design[:, np.newaxis, :]).reshape(points, parameters**2)
 
     def loss(weights: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return L, (axes,), and the probabilities, (axes, points), of being above and below the interval."""
         tones = weights @ design.T
         above, below = np.logaddexp(0.0, tones - high), np.logaddexp(0.0, low - tones)
-        value = (above + below).sum(axis=1) + (weights**2 @ prior) / 2
+        value = (above + below).sum(axis=1) + weights**2 @ prior / 2
         return value, np.exp(tones - high - above), np.exp(low - tones - below)
 
-    weights = start
+    weights = start.copy()
     value, over, under = loss(weights)
     damping = np.full(len(weights), 1e-9)
-    for _ in range(100):
+    for _ in range(_NEWTON_STEPS):
         gradient = (over - under) @ design + weights * prior
         curvature = over * (1 - over) + under * (1 - under)
-        hessian = (curvature @ products).reshape(-1, *identity.shape) + np.diag(prior)
+        hessian = (curvature @ products).reshape(-1, parameters, parameters) + np.diag(prior)
         scale = damping * np.trace(hessian, axis1=1, axis2=2)
-        step = np.linalg.solve(hessian + scale[:, np.newaxis, np.newaxis] * identity, gradient[:, :, np.newaxis])[..., 0]
-        if float((gradient * step).sum(axis=1).max()) < 1e-9:
+        damped = hessian + scale[:, np.newaxis, np.newaxis] * identity
+        step = _solve(damped, gradient[:, :, np.newaxis])[:, :, 0]
+        if (gradient * step).sum(axis=1).max() < _DECREMENT:
             break
-        trial, over_trial, under_trial = loss(weights - step)
+        trial, trial_over, trial_under = loss(weights - step)
         down = trial <= value
         damping = np.where(down, damping / 10, np.maximum(damping * 10, 1e-4))
-        down_axes = down[:, np.newaxis]
-        weights = np.where(down_axes, weights - step, weights)
-        over, under = np.where(down_axes, over_trial, over), np.where(down_axes, under_trial, under)
-        value = np.where(down, trial, value)
+        value[down], weights[down] = trial[down], (weights - step)[down]
+        over[down], under[down] = trial_over[down], trial_under[down]
     return weights, value

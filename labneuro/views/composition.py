@@ -1,15 +1,14 @@
 # pyqtgraph has no type stubs: its members are unknown to a strict checker.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""Compose panels into one figure: title, rows of panels with letters, and what the points on maps stand for."""
+"""Compose panels into one figure: a title, rows of panels with letters, a legend of the points on maps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import lcm
+from math import ceil, lcm
 from string import ascii_lowercase
 
 import numpy as np
 
-from labneuro.signals import state_name
 from labneuro.views.drawing import panel_item
 from labneuro.views.lettering import HEADLINE, Pencil, add_entry, legend_item, markup
 from labneuro.views.panels import Panel, StateMapPanel, TablePanel
@@ -23,6 +22,7 @@ _COLUMN_WIDTH, _SINGLE_WIDTH = 540, 720
 _MAP_HEIGHT, _PLOT_HEIGHT, _LEGEND_HEIGHT, _TITLE_HEIGHT = 530, 300, 30, 40
 _TABLE_HEIGHT, _TABLE_ROW_HEIGHT = 40, 28
 _MARGIN, _SPACING = 14, 8
+_SYMBOL_WIDTH, _LETTER_WIDTH = 40, 8  # in a legend
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,10 @@ class Row:
 
 
 def arrange(panels: Sequence[Panel], title: str) -> list[Row]:
-    """Return the rows of a figure: maps first, two or three side by side, their legend, then the other panels.
+    """Return the rows of a figure: maps, the legend of their points, then the other panels.
 
-    A single map takes the first of the others beside it. Raises ValueError for no panels.
+    Two or three stand side by side; if they don't come out even, the first are wider. A single map takes the
+    first of the others beside it. Raises ValueError for no panels.
     """
     if not panels:
         raise ValueError(f"figure {title!r}: there is nothing to draw: give at least one panel")
@@ -54,16 +55,20 @@ def arrange(panels: Sequence[Panel], title: str) -> list[Row]:
     others = [panel for panel in panels if not isinstance(panel, StateMapPanel)]
     kinds = dict.fromkeys(kind for panel in maps for kind in point_kinds(panel))
     beside = [others.pop(0)] if len(maps) == 1 and others else []
-    rows = [Row(_TITLE_HEIGHT, title=title)] if title else []
-    rows += [Row(_MAP_HEIGHT, panels=row) for row in _side_by_side([*maps, *beside])]
+    above = [Row(_MAP_HEIGHT, panels=row) for row in _side_by_side([*maps, *beside], 2 if len(maps) < 3 else 3)]
+    below = [Row(_height(row), panels=row) for row in _side_by_side(others, 2 if len(others) < 7 else 3)]
+    if title:
+        above.insert(0, Row(_TITLE_HEIGHT, title=title))
     if kinds:
-        rows.append(Row(_LEGEND_HEIGHT, kinds=tuple(kinds)))
-    return rows + [Row(_height(row), panels=row) for row in _side_by_side(others)]
+        lines = ceil(len(kinds) / _legend_columns(list(kinds), natural_size([*above, *below])[0]))
+        above.append(Row(_LEGEND_HEIGHT * lines, kinds=tuple(kinds)))
+    return [*above, *below]
 
 
-def _side_by_side(panels: Sequence[Panel]) -> list[Sequence[Panel]]:
-    abreast = 2 if len(panels) in {1, 2, 4} else 3
-    return [panels[i : i + abreast] for i in range(0, len(panels), abreast)]
+def _side_by_side(panels: Sequence[Panel], abreast: int) -> list[Sequence[Panel]]:
+    odd = len(panels) % abreast
+    rows = [panels[i : i + abreast] for i in range(odd, len(panels), abreast)]
+    return [panels[:odd], *rows] if odd else rows
 
 
 def _height(row: Sequence[Panel]) -> int:
@@ -103,7 +108,7 @@ def compose(rows: Sequence[Row], size: Size, ratio: float = 1.0) -> pg.GraphicsV
             grid.addItem(pg.LabelItem(markup(row.title, HEADLINE, bold=True)), number, 0, 1, columns)
         if row.kinds:
             centre = QtCore.Qt.AlignmentFlag.AlignCenter
-            grid.addItem(_legend(row.kinds, pencil), number, 0, 1, columns, centre)
+            grid.addItem(_legend(row.kinds, size[0], pencil), number, 0, 1, columns, centre)
         span = columns // row.abreast
         for place, panel in enumerate(row.panels):
             grid.addItem(panel_item(panel, next(letters, ""), pencil), number, place * span, 1, span)
@@ -115,9 +120,14 @@ def compose(rows: Sequence[Row], size: Size, ratio: float = 1.0) -> pg.GraphicsV
     return view
 
 
-def _legend(kinds: Sequence[PointKind], pencil: Pencil) -> pg.LegendItem:
-    legend = legend_item(len(kinds), framed=False)
+def _legend(kinds: Sequence[PointKind], width: int, pencil: Pencil) -> pg.LegendItem:
+    legend = legend_item(_legend_columns(kinds, width), framed=False)
     for kind in kinds:
-        state = "" if kind.state is None else f" ({state_name(kind.state)})"
-        add_entry(legend, markers(kind, np.empty((0, 2)), pencil), kind.label + state)
+        add_entry(legend, markers(kind, np.empty((0, 2)), pencil), kind.meaning)
     return legend
+
+
+def _legend_columns(kinds: Sequence[PointKind], width: int) -> int:
+    """Return how many entries of a legend fit into one line of `width` pixels."""
+    widest = _SYMBOL_WIDTH + _LETTER_WIDTH * max(len(kind.meaning) for kind in kinds)
+    return max(min(width // widest, len(kinds)), 1)

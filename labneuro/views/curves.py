@@ -59,9 +59,7 @@ def draw_curves(plot: pg.PlotItem, panel: CurvePanel, pencil: Pencil) -> None:
     plot.getViewBox().setRange(xRange=x_range, yRange=y_range, padding=0)
     legend = _legend(plot, corner, columns) if labels else None
     for place, curve in enumerate(panel.curves):
-        item = _draw_curve(
-            plot, curve, series_colour(place if curve.colour is None else curve.colour), panel, pencil
-        )
+        item = _draw_curve(plot, curve, series_colour(place if curve.colour is None else curve.colour), panel, pencil)
         if legend is not None and curve.label:
             add_entry(legend, item, curve.label)
     if labels:
@@ -79,13 +77,9 @@ def _y_range(panel: CurvePanel) -> Range:
     return span([shown(v, log=panel.log_y) for v in values], 0.06)
 
 
-def _draw_curve(
-    plot: pg.PlotItem, curve: Curve, colour: RGB, panel: CurvePanel, pencil: Pencil
-) -> pg.PlotDataItem:
+def _draw_curve(plot: pg.PlotItem, curve: Curve, colour: RGB, panel: CurvePanel, pencil: Pencil) -> pg.PlotDataItem:
     if curve.band is not None:
-        edges = [
-            pg.PlotCurveItem(curve.x, shown(edge, log=panel.log_y), connect="finite") for edge in curve.band
-        ]
+        edges = [pg.PlotCurveItem(curve.x, shown(edge, log=panel.log_y), connect="finite") for edge in curve.band]
         plot.addItem(pg.FillBetweenItem(*edges, brush=pg.mkBrush(*colour, 50)))
     item = pg.PlotDataItem(
         curve.x,
@@ -96,7 +90,8 @@ def _draw_curve(
         symbolSize=6,
         symbolBrush=pg.mkBrush(colour),
         symbolPen=None,
-        useCache=False,
+        useCache=False,  # drawn as curves in SVG and PDF, not as pictures
+        antialias=True,
     )
     plot.addItem(item)
     return item

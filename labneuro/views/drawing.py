@@ -2,6 +2,7 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 """Draw panels into pyqtgraph items; the same code serves saved figures and windows."""
 
+import re
 from html import escape
 
 import numpy as np
@@ -36,9 +37,7 @@ def panel_item(panel: Panel, heading: str = "", pencil: Pencil | None = None) ->
         plot.titleLabel.setMinimumWidth(0)
     match panel:
         case CurvePanel():
-            _frame(
-                plot, (panel.x_label, panel.x_unit), (panel.y_label, panel.y_unit), pencil, log_y=panel.log_y
-            )
+            _frame(plot, (panel.x_label, panel.x_unit), (panel.y_label, panel.y_unit), pencil, log_y=panel.log_y)
             draw_curves(plot, panel, pencil)
         case StateMapPanel():
             _frame(plot, (panel.x_label, panel.x_unit), (panel.y_label, panel.y_unit), pencil)
@@ -68,9 +67,7 @@ def _table(panel: TablePanel, heading: str) -> pg.LabelItem:
     return item
 
 
-def _frame(
-    plot: pg.PlotItem, x: tuple[str, str], y: tuple[str, str], pencil: Pencil, *, log_y: bool = False
-) -> None:
+def _frame(plot: pg.PlotItem, x: tuple[str, str], y: tuple[str, str], pencil: Pencil, *, log_y: bool = False) -> None:
     """Frame `plot` with ticks on all four sides; `x` and `y` are (label, unit)."""
     labels = {"bottom": x, "left": y}
     for side in ("bottom", "left", "top", "right"):
@@ -89,7 +86,12 @@ def _frame(
         axis.enableAutoSIPrefix(unit in PREFIXED)
         if text:
             axis.label.setFont(font(LABEL))
-            axis.setLabel(escape(text), units=None if unit in {"", "1"} else escape(unit), color=css(INK))
+            axis.setLabel(escape(text), units=None if unit in {"", "1"} else _raised(unit), color=css(INK))
+
+
+def _raised(unit: str) -> str:
+    """Return `unit` as HTML, with what follows a ^ as an exponent."""
+    return re.sub(r"\^(-?[\d/.]+)", r"<sup>\1</sup>", escape(unit))
 
 
 def _draw_spectrum(plot: pg.PlotItem, panel: SpectrumPanel, pencil: Pencil) -> None:
@@ -103,7 +105,7 @@ def _draw_spectrum(plot: pg.PlotItem, panel: SpectrumPanel, pencil: Pencil) -> N
         plot.addItem(pg.InfiniteLine(mark.frequency, angle=90, pen=pencil.pen(colour, 1.4, "dashed")))
         _write(plot, mark, high, colour, anchor=(-0.1, 0.0))
     for y, colour in zip(curves, [INK] if panel.reference is None else [_FAINT, INK], strict=True):
-        plot.addItem(pg.PlotDataItem(panel.frequency, y, pen=pencil.pen(colour, 1.2), connect="finite"))
+        plot.addItem(pg.PlotDataItem(panel.frequency, y, pen=pencil.pen(colour, 1.2), connect="finite", antialias=True))
     close = 0.02 * float(np.ptp(panel.frequency))
     for mark in panel.peaks:
         nearest = int(np.argmin(np.abs(panel.frequency - mark.frequency)))

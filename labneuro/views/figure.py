@@ -15,6 +15,7 @@ __all__ = ["default_panels", "save_figure"]
 
 _PNG_RATIO = 2  # pixels of the picture to a pixel of the figure: 192 dots an inch
 _DOTS_PER_INCH = 96
+_SMALLEST = (200, 150)
 
 
 def save_figure(
@@ -42,6 +43,10 @@ def save_figure(
         raise FileExistsError(f"figure {path} exists: choose another name or remove it first")
     rows = arrange(panels, title)
     size = size or natural_size(rows)
+    if size[0] < _SMALLEST[0] or size[1] < _SMALLEST[1]:
+        raise ValueError(
+            f"figure {path}: {size[0]} × {size[1]} pixels is too small: give at least {_SMALLEST[0]} × {_SMALLEST[1]}"
+        )
     view = compose(rows, size, ratio=_PNG_RATIO if encode is _png else 1)
     try:
         data = encode(view, size, title)
@@ -77,6 +82,8 @@ def _png(view: pg.GraphicsView, size: Size, title: str) -> bytes:
     image.fill(QtCore.Qt.GlobalColor.white)
     image.setText("Title", title)
     _paint(view, image, size)
+    image.setDotsPerMeterX(round(_PNG_RATIO * _DOTS_PER_INCH / 0.0254))
+    image.setDotsPerMeterY(round(_PNG_RATIO * _DOTS_PER_INCH / 0.0254))
     buffer = _buffer()
     QtGui.QImageWriter(buffer, b"png").write(image)
     return bytes(buffer.data().data())

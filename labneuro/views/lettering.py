@@ -23,10 +23,10 @@ _DASHES = {
 
 @lru_cache(maxsize=1)
 def family() -> str:
-    """Return the font family of figures; raises FigureError on a machine without fonts, which draws no text."""
+    """Return the font family of figures; raises FigureError on a machine without any, where text is blank."""
     known = QtGui.QFontDatabase.families()
     for candidate in (*(name for name in FAMILIES if name in known), *known):
-        if QtGui.QRawFont.fromFont(QtGui.QFont(candidate)).isValid():
+        if QtGui.QFontInfo(QtGui.QFont(candidate)).family():  # "" where there is nothing behind the name
             return candidate
     raise FigureError(
         "figures need a font and this machine has none. On Debian and Ubuntu: apt install fonts-dejavu-core"
@@ -53,9 +53,7 @@ def css(colour: RGB) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour)
 
 
-def text_item(
-    text: str, colour: RGB, size: int, *, anchor: tuple[float, float], bold: bool = False
-) -> pg.TextItem:
+def text_item(text: str, colour: RGB, size: int, *, anchor: tuple[float, float], bold: bool = False) -> pg.TextItem:
     """Return `text` for a plot; `anchor` is the part of it at its position, (0, 0) the upper left corner."""
     item = pg.TextItem(text, color=colour, anchor=anchor)
     item.setFont(font(size, bold=bold))
@@ -65,13 +63,15 @@ def text_item(
 def legend_item(columns: int, *, framed: bool) -> pg.LegendItem:
     """Return an empty legend with so many columns, on a white ground if `framed`; `add_entry` fills it."""
     white = pg.mkBrush(255, 255, 255, 200) if framed else None
-    return pg.LegendItem(
+    legend = pg.LegendItem(
         colCount=columns,
         verSpacing=-4,
         brush=white,
         labelTextSize=f"{TICK}px",
         labelTextColor=pg.mkColor(INK),
     )
+    legend.layout.setContentsMargins(6, 3, 6, 3)
+    return legend
 
 
 def add_entry(legend: pg.LegendItem, item: pg.GraphicsObject, text: str) -> None:
@@ -85,7 +85,7 @@ def add_entry(legend: pg.LegendItem, item: pg.GraphicsObject, text: str) -> None
 
 @dataclass(frozen=True)
 class Pencil:
-    """Pens with widths in logical pixels; `ratio` is the number of device pixels in one, which Qt counts in."""
+    """Pens with widths in logical pixels; `ratio` is how many of the device's, which Qt counts, one takes."""
 
     ratio: float = 1.0
 

@@ -42,9 +42,7 @@ class Curve:
                 "give one-dimensional arrays of one length"
             )
         if self.line == "none" and not self.marker:
-            raise ValueError(
-                f"curve {self.label!r} has neither line nor marker: set marker=True or another line"
-            )
+            raise ValueError(f"curve {self.label!r} has neither line nor marker: set marker=True or another line")
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,11 @@ class CurvePanel:
     def __post_init__(self) -> None:
         for axis, limits in (("x_range", self.x_range), ("y_range", self.y_range)):
             if limits is not None and not limits[0] < limits[1]:
-                raise ValueError(
-                    f"panel {self.title!r}: {axis} is {limits}: give (low, high) with low < high"
-                )
+                raise ValueError(f"panel {self.title!r}: {axis} is {limits}: give (low, high) with low < high")
         if self.log_y and self.y_range is not None and self.y_range[0] <= 0:
             raise ValueError(
-                f"panel {self.title!r}: y_range starts at {self.y_range[0]:g}, which is not on a logarithmic axis: "
-                "start it above 0"
+                f"panel {self.title!r}: y_range starts at {self.y_range[0]:g}, where a logarithmic axis has "
+                "nothing: start it above 0"
             )
 
 
@@ -104,6 +100,8 @@ class PointSet:
     def __post_init__(self) -> None:
         if np.ndim(self.xy) != 2 or np.shape(self.xy)[1] != 2:
             raise ValueError(f"points {self.label!r}: xy has shape {np.shape(self.xy)}: give (points, 2)")
+        if not np.all(np.isfinite(self.xy)):
+            raise ValueError(f"points {self.label!r}: xy has values that are not finite: leave those points out")
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,13 +128,13 @@ class StateMapPanel:
         for axis, values in (("x", self.x), ("y", self.y)):
             if not _is_even(values):
                 raise ValueError(
-                    f"state map {self.title!r}: {axis} is no axis: give two or more ascending, evenly spaced values"
+                    f"state map {self.title!r}: {axis} is no axis: give two or more values, ascending and evenly spaced"
                 )
         grid = (len(self.x), len(self.y))
         if np.ndim(self.states) != 3 or np.shape(self.states)[:2] != grid:
             raise ValueError(
-                f"state map {self.title!r}: states have shape {np.shape(self.states)} over {grid[0]} values of x "
-                f"and {grid[1]} of y: give (x, y, oscillators)"
+                f"state map {self.title!r}: states have shape {np.shape(self.states)} over {grid[0]} values "
+                f"of x and {grid[1]} of y: give (x, y, oscillators)"
             )
         oscillators = np.shape(self.states)[2]
         for points in self.points:
@@ -177,8 +175,8 @@ class SpectrumPanel:
             shapes.append(np.shape(self.reference))
         if np.ndim(self.frequency) != 1 or len(set(shapes)) != 1:
             raise ValueError(
-                f"spectrum {self.title!r}: frequency, density and reference have shapes {_listed(shapes)}: give "
-                "one trace, all (bins,)"
+                f"spectrum {self.title!r}: frequency, density and reference have shapes {_listed(shapes)}: "
+                "give one trace, all (bins,)"
             )
 
 

@@ -35,11 +35,12 @@ class Regions:
         )
 
     def borders(self) -> tuple[FloatArray, FloatArray]:
-        """Return the borders between regions as pieces of line: x and y, in cells, of their ends by turns."""
-        across = np.argwhere(self.index[1:, :] != self.index[:-1, :])
-        along = np.argwhere(self.index[:, 1:] != self.index[:, :-1])
-        x = np.concatenate([np.repeat(across[:, 0] + 1, 2), (along[:, :1] + [0, 1]).ravel()])
-        y = np.concatenate([(across[:, 1:] + [0, 1]).ravel(), np.repeat(along[:, 1] + 1, 2)])
+        """Return the borders of regions and map as lines: x and y, in cells, of their ends by turns."""
+        index = np.pad(self.index, 1, constant_values=-1)
+        across = np.argwhere(index[1:, 1:-1] != index[:-1, 1:-1])
+        along = np.argwhere(index[1:-1, 1:] != index[1:-1, :-1])
+        x = np.concatenate([np.repeat(across[:, 0], 2), (along[:, :1] + [0, 1]).ravel()])
+        y = np.concatenate([(across[:, 1:] + [0, 1]).ravel(), np.repeat(along[:, 1], 2)])
         return x.astype(np.float64), y.astype(np.float64)
 
 

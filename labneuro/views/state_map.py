@@ -9,6 +9,7 @@ from math import ceil
 
 import numpy as np
 
+from labneuro.signals import state_name
 from labneuro.units import FloatArray
 from labneuro.views.colours import INK, RGB, State, class_colour, ink_on, state_colours
 from labneuro.views.lettering import NAME, Pencil, font, text_item
@@ -33,12 +34,15 @@ class PointKind:
     colour: RGB
     symbol: str
 
+    @property
+    def meaning(self) -> str:
+        """The label, and the name of the state that stands for it."""
+        return self.label if self.state is None else f"{self.label} ({state_name(self.state)})"
+
 
 def point_kinds(panel: StateMapPanel) -> list[PointKind]:
     """Return the kinds of points on a map, one for each of `panel.points`."""
-    places = [
-        number if points.colour is None else points.colour for number, points in enumerate(panel.points)
-    ]
+    places = [number if points.colour is None else points.colour for number, points in enumerate(panel.points)]
     return [
         PointKind(points.label, points.state, class_colour(place), SYMBOLS[place % len(SYMBOLS)])
         for place, points in zip(places, panel.points, strict=True)
@@ -75,16 +79,18 @@ def draw_state_map(plot: pg.PlotItem, panel: StateMapPanel, pencil: Pencil) -> N
     plot.addItem(image)
     x, y = regions.borders()
     plot.addItem(
-        pg.PlotCurveItem(
-            corner[0] + step[0] * x, corner[1] + step[1] * y, connect="pairs", pen=pencil.pen(BORDER, 0.8)
-        )
+        pg.PlotCurveItem(corner[0] + step[0] * x, corner[1] + step[1] * y, connect="pairs", pen=pencil.pen(BORDER, 0.8))
     )
     for kind, points in zip(kinds, panel.points, strict=True):
         item = markers(kind, points.xy, pencil)
         item.setZValue(_BELOW_POINTS + 1)
         plot.addItem(item)
-    everything = [corner, corner + extent, *(points.xy for points in panel.points)]
-    low, high = np.vstack(everything).min(axis=0), np.vstack(everything).max(axis=0)
+    room = 0.02 * extent  # around points that lie beyond the map
+    shown = [corner, corner + extent]
+    for points in panel.points:
+        outside = points.xy[np.any((points.xy < corner) | (points.xy > corner + extent), axis=1)]
+        shown += [outside - room, outside + room]
+    low, high = np.vstack(shown).min(axis=0), np.vstack(shown).max(axis=0)
     plot.getViewBox().setRange(xRange=(low[0], high[0]), yRange=(low[1], high[1]), padding=0)
     if panel.names:
         _keep_names_placed(plot, panel, regions, colours)
@@ -94,9 +100,7 @@ def _steps(panel: StateMapPanel) -> FloatArray:
     return np.array([(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (panel.x, panel.y)])
 
 
-def _keep_names_placed(
-    plot: pg.PlotItem, panel: StateMapPanel, regions: Regions, colours: Mapping[State, RGB]
-) -> None:
+def _keep_names_placed(plot: pg.PlotItem, panel: StateMapPanel, regions: Regions, colours: Mapping[State, RGB]) -> None:
     """Write the names of the regions, and write them anew whenever the plot changes its size."""
     step = _steps(panel)
     corner = np.array([panel.x[0], panel.y[0]]) - step / 2

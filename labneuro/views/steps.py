@@ -44,7 +44,6 @@ def default_panels(run: Steps) -> list[Panel]:
     curves: dict[str, list[Curve]] = {}
     for field, values in run.steps.items():
         unit = run.units.get(f"steps/{field}", "")
-        unit = "" if unit == "1" else unit
         for label, y in _columns(field.replace("_", " "), values):
             x = np.arange(1.0, len(y) + 1)
             curves.setdefault(unit, []).append(Curve(x, y, label, marker=len(y) <= _MOST_MARKED))

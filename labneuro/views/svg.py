@@ -49,9 +49,7 @@ def scene_as_svg(scene: QtWidgets.QGraphicsScene, size: tuple[int, int], title: 
     return Xml.tostring(root, encoding="UTF-8", xml_declaration=True)
 
 
-def _apart_from(
-    scene: QtWidgets.QGraphicsScene, kept: QtWidgets.QGraphicsItem
-) -> list[QtWidgets.QGraphicsItem]:
+def _apart_from(scene: QtWidgets.QGraphicsScene, kept: QtWidgets.QGraphicsItem) -> list[QtWidgets.QGraphicsItem]:
     """Return the items of `scene` that neither contain `kept` nor are in it."""
     return [
         item

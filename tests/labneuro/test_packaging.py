@@ -7,6 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from labneuro.bench import load, shipped
+
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("labneuro", "instruments", "protocols", "simulators")
 SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
@@ -45,6 +47,13 @@ def test_data_files_are_installed_with_their_package() -> None:
             package = relative if folder == "labneuro" else f"labneuro/{relative}"
             patterns = data.get(package.replace("/", "."), [])
             assert any(PurePosixPath(path.name).match(pattern) for pattern in patterns), path
+
+
+@pytest.mark.parametrize("name", sorted(shipped()))
+def test_shipped_benches_open_with_the_drivers_they_name_and_are_left_safe(name: str) -> None:
+    with load(name).open() as bench:
+        assert bench.parts
+    assert bench.safety_report == [(part, "safe") for part in load(name).safe_order]
 
 
 SLOW = ["PySide6", "pyqtgraph", "h5py", "numba", "pint", "sklearn", "scipy", "pyvisa"]

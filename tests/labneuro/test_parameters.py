@@ -194,18 +194,23 @@ class Driver:
 
 
 class DriverOfStrings:
-    def __init__(self, clock: "Clock", *, address: "str") -> None: ...
+    def __init__(self, clock: "Clock", *, address: "str") -> None:
+        """Connect.
+
+        Args:
+            clock: time of the bench
+            address: where it is
+        """
 
 
 def no_clock(*, clock: int = 0) -> None: ...
 
 
-def test_a_class_has_the_parameters_of_its_constructor_and_the_help_of_its_docstring() -> None:
+def test_a_class_has_the_parameters_of_its_constructor_and_the_help_of_either_docstring() -> None:
     (seed,) = parameters(Driver)
     assert (seed.name, seed.help) == ("seed", "what it draws")
     (address,) = parameters(DriverOfStrings)
-    assert address.annotation is str
-    assert address.required
+    assert (address.annotation, address.required, address.help) == (str, True, "where it is")
 
 
 @pytest.mark.parametrize(("function", "takes"), [(Driver, True), (DriverOfStrings, True), (no_clock, False)])

@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -86,10 +86,7 @@ def test_records_come_back_as_they_were_yielded(tmp_path: Path) -> None:
     assert list(run.steps) == ["currents", "train", "held_out", "bias", "errors", "settled", "word", "gain"]
     for name in run.steps:
         np.testing.assert_array_equal(run.steps[name], np.array([getattr(step, name) for step in steps]))
-    kinds = {name: run.steps[name].dtype.kind for name in run.steps}
-    assert kinds == dict(
-        currents="f", train="f", held_out="f", bias="f", errors="i", settled="b", word="O", gain="f"
-    )
+    assert "".join(run.steps[name].dtype.kind for name in run.steps) == "ffffibOf"
     assert list(run.records) == ["state_map"]
     np.testing.assert_array_equal(run.records["state_map"]["states"], np.stack([m.states for m in maps]))
     np.testing.assert_array_equal(run.records["state_map"]["labels"], [["æ", "b"]] * 2)
@@ -118,7 +115,12 @@ def test_what_is_known_about_a_run_comes_back(tmp_path: Path) -> None:
         new.identify({"chip": "emulated, 4 oscillators"})
         new.finish("stopped", "Ctrl-C\0\udcff")
     run = RunFile(new.path)
-    assert (run.protocol, run.doc, run.bench_name, run.bench) == ("lesson", "Teach.", "desk", 'name = "desk"\n')
+    assert (run.protocol, run.doc, run.bench_name, run.bench) == (
+        "lesson",
+        "Teach.",
+        "desk",
+        'name = "desk"\n',
+    )
     assert (run.state, run.note) == ("stopped", "Ctrl-C�?")
     assert run.parts == {"chip": "emulated, 4 oscillators"}
     assert run.provenance == {"host": "lab", "dirty": False}
@@ -141,7 +143,7 @@ def test_a_viewer_finds_the_default_plot(tmp_path: Path) -> None:
         assert group.attrs["signal"] == "train"
         assert list(group.attrs["axes"]) == ["step"]
         assert list(group.attrs["auxiliary_signals"]) == ["held_out"]  # the bias is a current
-        np.testing.assert_array_equal(group["step"], [0, 1])
+        np.testing.assert_array_equal(group["step"], [1, 2])
 
 
 @dataclass(frozen=True)
@@ -188,8 +190,6 @@ def test_any_shape_can_grow(tmp_path: Path, shape: tuple[int, ...]) -> None:
 )
 @settings(max_examples=25, deadline=None)
 def test_every_number_and_text_survives(rows: list[tuple[float, int, str]]) -> None:
-    import tempfile
-
     @dataclass(frozen=True)
     class Row:
         real: float
@@ -207,7 +207,7 @@ def test_a_field_that_changes_shape_is_refused_by_name(tmp_path: Path) -> None:
         run.append(StateMap(np.zeros((3, 2), np.int8), np.array(["a"])))
         with pytest.raises(RecordError, match=r"'states' of StateMap was int8 of shape \(3, 2\).*\(2, 3\)"):
             run.append(StateMap(np.zeros((2, 3), np.int8), np.array(["a"])))
-        with pytest.raises(RecordError, match="'states' of StateMap was int8.*is float64"):
+        with pytest.raises(RecordError, match=r"'states' of StateMap was int8.*is float64"):
             run.append(StateMap(np.zeros((3, 2)), np.array(["a"])))  # type: ignore[arg-type]
         run.finish("failed")
     assert RunFile(run.path).records["state_map"]["states"].shape == (1, 3, 2)
@@ -280,7 +280,7 @@ def python(code: str, *args: str) -> "subprocess.Popen[bytes]":
     loader = (
         "import importlib.util as u, sys\n"
         f"spec = u.spec_from_file_location('tests_store', {__file__!r})\n"
-        "module = u.module_from_spec(spec); sys.modules['tests_store'] = module; spec.loader.exec_module(module)\n"
+        "module = sys.modules['tests_store'] = u.module_from_spec(spec)\nspec.loader.exec_module(module)\n"
     )
     return subprocess.Popen([sys.executable, "-c", loader + code, *args], stdout=subprocess.PIPE)  # noqa: S603
 
@@ -373,8 +373,10 @@ def test_files_that_are_no_runs_are_refused_in_one_line(tmp_path: Path) -> None:
     contents = {"empty": b"", "text": b"hello", "half": whole[: len(whole) // 2], "head": whole[:60]}
     for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
-    reasons = {"empty": "not HDF5", "text": "not HDF5", "half": "cut short", "foreign.h5": "no run of labneuro",
-               "head": "can't be read", "gone": "no such file", ".": "no such file"}  # fmt: skip
+    reasons = {
+        "empty": "not HDF5", "text": "not HDF5", "half": "cut short", "head": "can't be read",
+        "foreign.h5": "no run of labneuro", "gone": "no such file", ".": "no such file",
+    }  # fmt: skip
     for name, reason in reasons.items():
         with pytest.raises(StoreError, match=reason) as caught:
             RunFile(tmp_path / name)
@@ -382,22 +384,17 @@ def test_files_that_are_no_runs_are_refused_in_one_line(tmp_path: Path) -> None:
         assert str(tmp_path / name) in str(caught.value)
 
 
-@given(data=st.data())
-@settings(max_examples=60, deadline=None, derandomize=True)
-def test_a_damaged_file_is_read_or_refused_but_never_crashes(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+@given(kept=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=60, deadline=None)
+def test_a_file_cut_anywhere_is_refused_in_one_line(
+    tmp_path_factory: pytest.TempPathFactory, kept: float
 ) -> None:
-    folder = tmp_path_factory.mktemp("damaged")
-    content = bytearray(written(folder / "a.h5", *map(lesson, range(3))).path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 8))):
-        content[data.draw(st.integers(0, min(len(content), 20_000) - 1))] = data.draw(st.integers(0, 255))
-    (folder / "b.h5").write_bytes(content)
-    try:
-        run = RunFile(folder / "b.h5")
-        contents: list[Mapping[str, Any]] = [run.steps, *run.records.values()]
-        assert all(len(fields[name]) >= 0 for fields in contents for name in fields)
-    except StoreError as error:
-        assert "\n" not in str(error)
+    folder = tmp_path_factory.mktemp("cut")
+    content = written(folder / "a.h5", *map(lesson, range(3))).path.read_bytes()
+    (folder / "b.h5").write_bytes(content[: int(kept * len(content))])
+    with pytest.raises(StoreError, match=r"b\.h5 can't be read as a run") as caught:
+        RunFile(folder / "b.h5")
+    assert "\n" not in str(caught.value)
 
 
 def test_nothing_outside_the_file_is_read(tmp_path: Path) -> None:

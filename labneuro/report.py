@@ -1,0 +1,98 @@
+"""What there is to say about a run when it is over: its summary, its file and its figure."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+
+from labneuro.attempts import in_words
+from labneuro.layout import listed
+from labneuro.progress import duration, number
+from labneuro.run import Protocol, RunResult, numbered
+from labneuro.store import RunFile
+
+
+def report(result: RunResult, protocol: Protocol, console: Console, *, figure: bool = True) -> None:
+    """Print how a run ended, what its protocol has to say about it, and where the file and the figure are.
+
+    The run is safe in its file by now: what goes wrong here is said in a line and no more.
+    """
+    run = RunFile(result.path)
+    steps = "1 step" if result.steps == 1 else f"{result.steps} steps"
+    lines = [("run", f"{run.note or run.state}, {steps} in {duration(result.seconds)}")]
+    try:
+        summary = _of_module(protocol, "summary")
+        lines += summary(run) if summary is not None and result.steps else []
+    except Exception as error:  # noqa: BLE001 - the summary is the protocol's code
+        lines.append(("summary", f"failed: {in_words(error)}"))
+    lines.append(("file", str(result.path)))
+    if figure and result.steps:
+        try:
+            lines.append(("figure", str(draw(run, protocol))))
+        except Exception as error:  # noqa: BLE001 - as above, and the screen's
+            lines.append(("figure", f"failed: {in_words(error)}"))
+    console.print(listed(lines))
+
+
+def draw(run: RunFile, protocol: Protocol | None, path: Path | None = None) -> Path:
+    """Draw a run as its protocol says and return where: `path`, or a free name beside the run file."""
+    from labneuro.views.figure import default_panels, save_figure  # noqa: PLC0415 - Qt takes a while
+
+    panels = _of_module(protocol, "panels") or default_panels
+    path = path or next(place for place in numbered(run.path.with_suffix(".png")) if not place.exists())
+    save_figure(panels(run), path, title=run.title)
+    return path
+
+
+def _of_module(protocol: Protocol | None, name: str) -> Callable[[RunFile], Any] | None:
+    """Return the function `name` that stands beside a protocol, if there is one."""
+    return None if protocol is None else getattr(sys.modules.get(protocol.__module__), name, None)
+
+
+def contents(run: RunFile) -> dict[str, list[tuple[str, str]]]:
+    """Return what is in a run file, as labelled lines under headings."""
+    steps, provenance = run.steps, run.provenance
+    changed = " with changes" if provenance.get("dirty") else ""
+    head = {
+        "protocol": f"{run.protocol}: {run.doc.partition(chr(10))[0]}",
+        "state": f"{run.state}: {run.note}".removesuffix(": "),
+        "began": run.start_time,
+        "ended": run.end_time,
+        "steps": str(steps.count),
+        "bench": run.bench_name,
+        **run.parts,
+        "commit": f"{provenance.get('commit', '')}{changed}",
+        "labneuro": str(provenance.get("labneuro_version", "")),
+        "host": str(provenance.get("host", "")),
+        "command": str(provenance.get("command", "")),
+    }
+    tables = {
+        "Run": [(name, text) for name, text in head.items() if text],
+        "Parameters": [
+            (name, _value(v, run.units.get(f"parameters/{name}", ""))) for name, v in run.parameters.items()
+        ],
+        "Last step": [(name, _value(v, run.units.get(f"steps/{name}", ""))) for name, v in run.last().items()],
+        "Other records": [
+            (name, f"{fields.count}, each with {', '.join(fields)}") for name, fields in run.records.items()
+        ],
+    }
+    return {title: [(name, _printable(text)) for name, text in lines] for title, lines in tables.items() if lines}
+
+
+def _value(value: object, unit: str) -> str:
+    """Return a value as a person reads it; a long array by its shape."""
+    array: NDArray[Any] = np.asarray(value)
+    if array.ndim == 0:
+        return number(value, unit)
+    if array.ndim == 1 and array.size <= 12:
+        return ", ".join(number(item, unit) for item in array)
+    return f"{' × '.join(map(str, array.shape))} {array.dtype} {unit}".rstrip()
+
+
+def _printable(text: str) -> str:
+    """Return text from a file without what could steer a terminal."""
+    return "".join(c if c.isprintable() else " " for c in text)
