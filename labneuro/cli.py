@@ -101,6 +101,8 @@ def _joined(arguments: Sequence[str], options: set[str]) -> list[str]:
 
 def _run(arguments: list[str]) -> int:
     """Run a protocol."""
+    from rich.console import Console
+
     from labneuro import bench, registry
     from labneuro.parameters import parameters
 
@@ -121,12 +123,11 @@ def _run(arguments: list[str]) -> int:
     values = {option.name: given[option.name] for option in options if option.name in given}
     bench_file = bench.load(given["--bench"])
 
-    from labneuro.layout import output
     from labneuro.report import report
     from labneuro.run import execute
 
     result = execute(protocol, bench_file, values, given["--out"], name=name)
-    report(result, protocol, output(), figure=not (given["--no-figure"] or result.aborted))
+    report(result, protocol, Console(), figure=not (given["--no-figure"] or result.aborted))
     return 0 if result.interrupt is None else 128 + result.interrupt
 
 
@@ -197,8 +198,10 @@ def _flag(name: str) -> str:
 def _list(arguments: list[str]) -> int:
     """List protocols, benches, and roles with their drivers."""
     Parser("labneuro list", "List protocols, benches, and roles with their drivers.").read(arguments)
+    from rich.console import Console
+
     from labneuro import catalogue
-    from labneuro.layout import output, show
+    from labneuro.layout import show
 
     protocols, benches, drivers = catalogue.protocols(), catalogue.benches(), catalogue.drivers()
     players = {role: [driver.name for driver in drivers if role in driver.roles] for role in catalogue.role_names()}
@@ -208,7 +211,7 @@ def _list(arguments: list[str]) -> int:
         "Roles and their drivers": [(role, ", ".join(names) or "-") for role, names in players.items()],
         "Can't be used": [(entry.name, entry.problem) for entry in (*protocols, *benches, *drivers) if entry.problem],
     }
-    show(tables, output())
+    show(tables, Console())
     return 0
 
 
@@ -234,10 +237,12 @@ def _show(arguments: list[str]) -> int:
         sys.stdout.write(json.dumps(_jsonable(what), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
         return 0
 
-    from labneuro.layout import output, show
+    from rich.console import Console
+
+    from labneuro.layout import show
     from labneuro.report import contents
 
-    show(contents(run), output())
+    show(contents(run), Console())
     return 0
 
 
@@ -275,11 +280,12 @@ def _doctor(arguments: list[str]) -> int:
     Parser("labneuro doctor", "Check this machine and say what to do. Exit status 1 if no run can work.").read(
         arguments
     )
+    from rich.console import Console
+
     from labneuro.doctor import examine, prescription
-    from labneuro.layout import output
 
     findings = list(examine())
-    output().print(prescription(findings))
+    Console().print(prescription(findings))
     return 1 if any(finding.verdict == "fail" for finding in findings) else 0
 
 

@@ -1,6 +1,5 @@
 """How the command line lays out what it says: labelled lines under headings."""
 
-import sys
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -9,22 +8,20 @@ from rich.text import Text
 
 Lines = Sequence[tuple[str, str]]
 
-_PIPE_WIDTH = 1000  # characters: what another program reads is not folded
 
-
-def output() -> Console:
-    """Return the standard output as a console."""
-    return Console() if sys.stdout.isatty() else Console(width=_PIPE_WIDTH)
-
-
-def listed(lines: Lines) -> Table:
-    """Return labelled lines as a table without rules."""
+def show_lines(lines: Lines, console: Console) -> None:
+    """Print labelled lines: folded in a table on a terminal, unfolded for another program."""
+    if not console.is_terminal:
+        width = max((len(label) for label, _ in lines), default=0)
+        for label, text in lines:
+            console.print(f"{label:<{width}}  {text}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+        return
     table = Table.grid(padding=(0, 2))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for label, text in lines:
         table.add_row(Text(label, style="bold"), Text(text))
-    return table
+    console.print(table)
 
 
 def show(tables: Mapping[str, Lines], console: Console) -> None:
@@ -32,4 +29,4 @@ def show(tables: Mapping[str, Lines], console: Console) -> None:
     filled = {title: lines for title, lines in tables.items() if lines}
     for i, (title, lines) in enumerate(filled.items()):
         console.print(Text(f"\n{title}" if i else title, style="bold underline"))
-        console.print(listed(lines))
+        show_lines(lines, console)

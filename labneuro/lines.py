@@ -89,7 +89,7 @@ def _voigt(
 
 
 def _fit(spectrum: Spectrum, peaks: Any, floor: float) -> Lines:
-    """Fit the logarithm of the trace, whose scatter is the same everywhere, by lines on a constant floor.
+    """Fit the logarithm of the trace, whose scatter is the same everywhere, by lines on a known floor.
 
     The logarithm of a mean of k exponential variates lies 1/2k below that of their expectation.
     """
@@ -107,27 +107,23 @@ def _fit(spectrum: Spectrum, peaks: Any, floor: float) -> Lines:
             (spectrum.frequency[peaks] - frequency[0]) / rbw,
             np.log(spectrum.density[peaks] / _voigt(frequency[:1], frequency[:1].repeat(n), width, rbw)[0][:, 0]),
             np.log(width),
-            [math.log(max(floor, 1e-30))],
         ]
     )
 
     def model(x: FloatArray) -> tuple[FloatArray, FloatArray]:
         center, power, half = x[:n] * rbw + frequency[0], np.exp(x[n : 2 * n]), np.exp(x[2 * n : 3 * n])
         profile, by_center, by_half = _voigt(frequency, center, half, rbw)
-        background = math.exp(x[-1])
-        total = power @ profile + background
+        total = power @ profile + floor
         rows = np.concatenate(
             [
                 by_center * (power * rbw)[:, None],
                 profile * power[:, None],
                 by_half * (power * half)[:, None],
-                np.full((1, frequency.size), background),
             ]
         )
         return np.log(total), (rows / total).T
 
-    lower = np.concatenate([start[:n] - 5, start[n : 2 * n] - 7, np.full(n, math.log(1e-3 * rbw)), [start[-1] - 12]])
-    upper = np.concatenate([start[:n] + 5, start[n : 2 * n] + 7, np.full(n, math.log(50 * rbw)), [start[-1] + 5]])
+    near = np.concatenate([np.full(n, 5.0), np.full(2 * n, 7.0)])
 
     def residual(x: FloatArray) -> FloatArray:
         return model(x)[0] - measured
@@ -137,7 +133,9 @@ def _fit(spectrum: Spectrum, peaks: Any, floor: float) -> Lines:
 
     fit = cast(
         "Any",
-        least_squares(residual, start, jac=cast("Any", jacobian), bounds=(lower, upper), xtol=1e-6, ftol=1e-6),
+        least_squares(
+            residual, start, jac=cast("Any", jacobian), bounds=(start - near, start + near), xtol=1e-6, ftol=1e-6
+        ),
     )
     x = fit.x
     # Neighbouring bins share the resolution filter: only one in rbw/spacing is new.

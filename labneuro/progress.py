@@ -68,9 +68,11 @@ class ProgressDisplay:
         self._live = _Live(console, title, total, interrupt) if console.is_terminal else None
 
     def __enter__(self) -> Self:
-        if self._live is not None:
-            with self._forgiving():
+        with self._forgiving():
+            if self._live is not None:
                 self._live.start()
+            else:
+                self._print()
         return self
 
     def __exit__(
@@ -117,10 +119,10 @@ class _Live(Progress):
 
     def __init__(self, console: Console, title: str, total: int | None, interrupt: Interrupt) -> None:
         columns = (TextColumn(title), BarColumn(), TextColumn("{task.fields[pace]}"), TimeElapsedColumn())
-        super().__init__(*columns, console=console, transient=True)
-        self._interrupt = interrupt
+        self._interrupt = interrupt  # first, because Progress draws itself while it is made
         self._values = ""
-        self._task = self.add_task(title, total=total, pace="")
+        super().__init__(*columns, console=console, transient=True)
+        self._task = self.add_task(title, total=total, pace=str(Pace(total)))
 
     def show(self, pace: Pace, values: str) -> None:
         self._values = values

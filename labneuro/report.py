@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from labneuro.attempts import in_words
-from labneuro.layout import listed
+from labneuro.layout import show_lines
 from labneuro.progress import duration, number
 from labneuro.run import Protocol, RunResult, numbered
 from labneuro.store import RunFile
@@ -35,7 +35,7 @@ def report(result: RunResult, protocol: Protocol, console: Console, *, figure: b
             lines.append(("figure", str(draw(run, protocol))))
         except Exception as error:  # noqa: BLE001 - as above, and the screen's
             lines.append(("figure", f"failed: {in_words(error)}"))
-    console.print(listed(lines))
+    show_lines(lines, console)
 
 
 def draw(run: RunFile, protocol: Protocol | None, path: Path | None = None) -> Path:

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from rich.console import Console
 
@@ -65,10 +65,10 @@ def execute(
     (default: the standard error). The protocol's own clean-up runs first, then the bench is made safe, then
     the file says how the run ended.
 
-    Raises ParameterError or BenchError before anything is touched, StoreError if the file can't be made.
-    Whatever the protocol or the bench raises is raised again: the file then says "failed", and is removed if
-    it holds no record. KeyboardInterrupt is raised only while the bench is being opened; later, a run that is
-    interrupted is "stopped".
+    Raises ParameterError or BenchError before anything is touched, StoreError if the file can't be made. Whatever the
+    protocol or the bench raises is raised again, and the file says "failed". It is removed if it holds no record, or
+    no step and the error is a ValueError: the input was bad. KeyboardInterrupt is raised only while the bench is
+    being opened; later, a run that is interrupted is "stopped".
     """
     name = name or protocol.__name__
     values = validated(protocol, parameters)
@@ -97,8 +97,8 @@ def execute(
                 with interrupt.abortable():
                     opened = stack.enter_context(bench.open())
                 writer.identify({part: role.identity for part, role in opened.parts.items()})
-                records = protocol(**opened.roles_for(protocol), **values)
-                state = _record(records, writer, interrupt, display)
+                records: object = protocol(**opened.roles_for(protocol), **values)
+                state = _record(_yielded(name, records), writer, interrupt, display)
         except BaseException as error:
             _fail(writer, error)
             if out is None:
@@ -109,6 +109,12 @@ def execute(
     seconds = time.monotonic() - began
     stopped_by = interrupt.requested if state == "stopped" else None
     return RunResult(writer.path, state, stopped_by, interrupt.aborted, writer.steps, seconds)
+
+
+def _yielded(name: str, records: object) -> Iterator[Any]:
+    if not isinstance(records, Iterator):
+        raise TypeError(f"protocol {name} returned {records!r:.60}: a protocol yields its records, it returns nothing")
+    return cast("Iterator[Any]", records)
 
 
 def _record(records: Iterator[Any], writer: RunWriter, interrupt: Interrupt, display: ProgressDisplay | None) -> State:
@@ -141,16 +147,17 @@ def _note(interrupt: Interrupt) -> str:
 
 
 def _fail(writer: RunWriter, error: BaseException) -> None:
-    """Let the file say that the run failed, or remove it if nothing was recorded."""
-    if not writer.records:
+    """Let the file say that the run failed; remove it if it holds nothing, or the input was bad from the start."""
+    if not writer.records or (not writer.steps and isinstance(error, ValueError)):
         writer.discard()
         return
     try:
         writer.finish("failed", "; ".join([in_words(error), *getattr(error, "__notes__", [])]))
     except StoreError as trouble:
         error.add_note(str(trouble))
-    steps = "the step" if writer.steps == 1 else f"the {writer.steps} steps"
-    error.add_note(f"{steps} before it are kept in {writer.path}")
+    before = {0: "what was recorded before it is", 1: "the step before it is"}
+    kept = before.get(writer.steps, f"the {writer.steps} steps before it are")
+    error.add_note(f"{kept} kept in {writer.path}")
 
 
 def numbered(path: Path) -> Iterator[Path]:

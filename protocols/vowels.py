@@ -45,7 +45,8 @@ class VowelSet:
     """The vowels as the chip hears them.
 
     words: joined by commas. tones: (tokens, 2), Hz. labels: (tokens,). held_out: (tokens,), whether the speaker is
-    held out. wanted: (words, oscillators), the synchronisation state that stands for each word.
+    held out. wanted: (words, oscillators), the synchronisation state that stands for each word. parameters: numbers
+    that are trained, the weights of the tones and the currents.
     """
 
     words: str
@@ -53,6 +54,7 @@ class VowelSet:
     labels: NDArray[np.int64]
     held_out: NDArray[np.bool_]
     wanted: StateArray
+    parameters: int
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,8 @@ def vowels(
     tones = tone_map.tones(said.features)
     wanted = tone_map.states(said.labels)
     words = np.arange(len(said.vowels))
-    yield VowelSet(", ".join(said.vowels), tones, said.labels, testing, tone_map.states(words))
+    numbers = tone_map.parameters + chip.oscillators
+    yield VowelSet(", ".join(said.vowels), tones, said.labels, testing, tone_map.states(words), numbers)
 
     rule = CurrentTuning(
         detuned(calibration, goal, rng),
@@ -163,17 +166,13 @@ def vowels(
     if map_points > 1:
         yield response_map(chip, axis, power)
 
-    numbers = tone_map.parameters + chip.oscillators
-    for about in (numbers, round(1.6 * numbers)):
-        train_rate, test_rate, parameters = perceptron_baseline(
-            said.features[training],
-            said.labels[training],
-            said.features[testing],
-            said.labels[testing],
-            about,
-            seed,
+    # Software with about as many numbers, and with one hidden neuron more.
+    neuron = len(said.feature_names) + len(said.vowels) + 1
+    for about in (numbers, numbers + neuron):
+        rates = perceptron_baseline(
+            said.features[training], said.labels[training], said.features[testing], said.labels[testing], about, seed
         )
-        yield Perceptron(parameters, train_rate, test_rate)
+        yield Perceptron(rates.parameters, rates.train, rates.held_out)
 
 
 def response_map(chip: OscillatorChip, axis: FloatArray, power: float) -> ResponseMap:
@@ -275,26 +274,25 @@ def panels(run: RunFile) -> list[Panel]:
 def summary(run: RunFile) -> list[tuple[str, str]]:
     """Say what was learned, beside the experiment and beside software."""
     train, held_out = run.steps["train"], run.steps["held_out"]
-    rows = [
-        ("start", f"train {train[0]:.3f}, held out {held_out[0]:.3f}"),
-        (f"after {len(train)} steps", f"train {train[-1]:.3f}, held out {held_out[-1]:.3f}"),
-        ("published experiment", f"train {PUBLISHED['train']}, held out {PUBLISHED['held_out']}"),
-    ]
+    rows: list[tuple[str, str]] = []
+    trained = ""
     if "vowel_set" in run.records:
         vowel_set = run.records["vowel_set"]
         held = int(np.sum(vowel_set["held_out"][0]))
-        rows.insert(0, (f"{len(vowel_set['labels'][0])} vowels, {held} of them held out", str(vowel_set["words"][0])))
+        rows.append((f"{len(vowel_set['labels'][0])} vowels, {held} of them held out", str(vowel_set["words"][0])))
+        trained = f", {int(vowel_set['parameters'][0])} parameters"
+    rows += [
+        ("oscillators at the start", f"train {train[0]:.3f}, held out {held_out[0]:.3f}"),
+        (f"after {len(train)} steps{trained}", f"train {train[-1]:.3f}, held out {held_out[-1]:.3f}"),
+        ("published experiment, 30 parameters", f"train {PUBLISHED['train']}, held out {PUBLISHED['held_out']}"),
+    ]
     if "perceptron" in run.records:
         p = run.records["perceptron"]
         rows += [
             (f"perceptron, {n} parameters", f"train {a:.3f}, held out {b:.3f}")
             for n, a, b in zip(p["parameters"], p["train"], p["held_out"], strict=True)
         ]
-    if np.any(run.steps["held"][-1]):
-        rows.append(
-            (
-                "held by the safe range",
-                ", ".join(f"oscillator {i + 1}" for i in np.flatnonzero(run.steps["held"][-1])),
-            )
-        )
+    held_back = np.flatnonzero(run.steps["held"][-1])
+    if held_back.size:
+        rows.append(("held back by the safe range", ", ".join(f"oscillator {i + 1}" for i in held_back)))
     return rows

@@ -6,13 +6,13 @@ from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
-from labneuro.simulators import slavin_tiberkevich as theory
-from labneuro.simulators.oscillators import Emission, Motion, Oscillators, integrate
 from scipy.fft import fft
 
 from labneuro.clock import Clock
 from labneuro.roles import OscillatorChip, Wiring
 from labneuro.signals import Spectrum, StateArray, Tones
+from labneuro.simulators import slavin_tiberkevich as theory
+from labneuro.simulators.oscillators import Emission, Motion, Oscillators, integrate
 from labneuro.synchronisation import SpectralDetector
 from labneuro.units import FloatArray, Frequency, PowerDensity
 

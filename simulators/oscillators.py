@@ -28,10 +28,10 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from labneuro.simulators.noise import FASTMATH, LANES, draw_pairs, normal_pairs, start_stream
 from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
 
+from labneuro.simulators.noise import FASTMATH, LANES, draw_pairs, normal_pairs, start_stream
 from labneuro.units import FloatArray
 
 MAX_TURN = 0.5

@@ -12,7 +12,8 @@ forces, couplings, detunings) are in rad/s, frequencies and linewidths in Hz, po
 """
 
 import math
-from typing import cast
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -170,5 +171,5 @@ def _detuning(psi: FloatArray, f: float, nu: float) -> FloatArray:
     return nu * above - pull
 
 
-def _root(function: object, start: float, stop: float, arguments: tuple[float, ...]) -> float:
-    return cast(float, brentq(function, start, stop, args=arguments, xtol=1e-14))
+def _root(function: Callable[..., Any], start: float, stop: float, arguments: tuple[float, ...]) -> float:
+    return float(brentq(function, start, stop, args=arguments, xtol=1e-14))

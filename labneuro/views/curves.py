@@ -116,7 +116,7 @@ def _crowd(panel: CurvePanel, x_range: Range, y_range: Range) -> Crowd:
 def _legend_size(labels: Sequence[str], columns: int) -> tuple[float, float]:
     """Return width and height of a legend as fractions of the plot's."""
     rows = ceil(len(labels) / columns)
-    return columns * (44.0 + 7.0 * max(map(len, labels))) / _WIDTH, (16.0 + 18.0 * rows) / _HEIGHT
+    return columns * (44.0 + 7.0 * max(map(len, labels))) / _WIDTH, (12.0 + 23.0 * rows) / _HEIGHT
 
 
 def _legend_box(labels: Sequence[str], columns: int, crowd: Crowd) -> Box:

@@ -9,7 +9,7 @@ from html import escape
 from labneuro.views import FigureError
 from labneuro.views.colours import INK, RGB
 from labneuro.views.panels import Line
-from labneuro.views.qt import QtCore, QtGui, pg
+from labneuro.views.qt import QtCore, QtGui, QtWidgets, pg
 
 FAMILIES = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 HEADLINE, TITLE, LABEL, TICK, NAME = 17, 14, 13, 12, 11
@@ -70,7 +70,7 @@ def legend_item(columns: int, *, framed: bool) -> pg.LegendItem:
         labelTextSize=f"{TICK}px",
         labelTextColor=pg.mkColor(INK),
     )
-    legend.layout.setContentsMargins(6, 3, 6, 3)
+    QtWidgets.QGraphicsWidget.layout(legend).setContentsMargins(6, 3, 6, 3)  # an attribute of pyqtgraph hides it
     return legend
 
 

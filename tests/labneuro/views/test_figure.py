@@ -192,6 +192,22 @@ def test_curves_are_drawn_in_their_colours(tmp_path: Path) -> None:
     assert {SERIES[0], SERIES[1], INK, WHITE} <= found
 
 
+@pytest.mark.parametrize("labels", [1, 2, 4, 7])
+def test_a_legend_makes_room_for_itself(labels: int) -> None:
+    x = np.linspace(0.0, 1.0, 40)
+    curves = [Curve(x, (1 if k % 2 else -1) * x + 0.1 * k, f"oscillator {k + 1}") for k in range(labels)]
+    rows = arrange([CurvePanel("Currents", "Step", "", "Current", "A", curves)], "Vowels")
+    view = compose(rows, natural_size(rows))
+    (legend,) = [item for item in view.scene().items() if isinstance(item, pg.LegendItem)]
+    box = legend.mapRectToScene(legend.boundingRect())
+    frame = legend.parentItem()
+    assert frame.sceneBoundingRect().contains(box)
+    for curve in curves:
+        for point in zip(curve.x, curve.y, strict=True):
+            assert not box.contains(frame.mapViewToScene(QtCore.QPointF(*point)))
+    view.close()
+
+
 def test_panels_without_anything_to_show_are_empty_frames(tmp_path: Path) -> None:
     nothing = np.full(3, np.nan)
     panels = [
