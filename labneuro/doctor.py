@@ -62,7 +62,7 @@ def examine() -> Iterator[Finding]:
 def prescription(findings: Sequence[Finding]) -> Table:
     """Return findings as a table, each remedy below what it cures."""
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True, min_width=max(map(len, _COLOURS)))
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for finding in findings:

@@ -112,6 +112,7 @@ class ProgressDisplay:
             yield
         except (OSError, SystemExit):  # rich exits the process when a pipe breaks
             self._console.quiet = True
+            self._live = None
 
 
 class _Live(Progress):

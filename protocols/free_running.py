@@ -22,7 +22,7 @@ def free_running(
 ) -> Iterator[FreeRunning]:
     """Measure frequency, power and linewidth of every oscillator against its current, one oscillator at a time.
 
-    The sources are off. Below its threshold an oscillator has no line and its values are NaN.
+    The sources are off. Below threshold the line is thermal, broad and weak; where there is none the values are NaN.
 
     Args:
         start: First current.
@@ -69,7 +69,7 @@ def summary(run: RunFile) -> list[tuple[str, str]]:
         rows.append(
             (
                 f"oscillator {i + 1}",
-                f"runs from {format_quantity(steps['current'][first, i], 'A')}; at "
+                f"seen from {format_quantity(steps['current'][first, i], 'A')}; at "
                 f"{format_quantity(steps['current'][last, i], 'A')}: {steps['frequency'][last, i] / 1e6:.2f} MHz, "
                 f"{steps['linewidth'][last, i] / 1e3:.0f} kHz wide, {steps['power'][last, i] * 1e6:.2f} µW",
             )

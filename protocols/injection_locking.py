@@ -15,6 +15,9 @@ from labneuro.store import RunFile
 from labneuro.units import Current, Frequency, Power, format_quantity
 from labneuro.views.panels import Curve, CurvePanel, Panel
 
+THERMAL = 1e6
+"""A line broader than this, Hz, is thermal agitation below threshold."""
+
 
 @dataclass(frozen=True)
 class LockingStep:
@@ -59,9 +62,10 @@ def injection_locking(
     chip.set_currents(currents)
     chip.apply(None)
     lines = find_lines(chip.spectrum(), 1)
-    if not len(lines):
+    if not len(lines) or lines.linewidth[0] > THERMAL:
         raise ValueError(
-            f"current: oscillator {oscillator} shows no line at {format_quantity(current, 'A')}; it needs more current"
+            f"current: oscillator {oscillator} shows no line narrower than {THERMAL / 1e6:g} MHz at "
+            f"{format_quantity(current, 'A')}; it needs more current"
         )
     free = float(lines.frequency[0])
     offsets = np.arange(-span / 2, span / 2 + resolution / 2, resolution)

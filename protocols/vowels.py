@@ -141,7 +141,7 @@ def vowels(
         halving=halving,
         update=update,
     )
-    axis = np.linspace(goal.min() - spacing, goal.max() + spacing, map_points)
+    axis = np.linspace(min(tones.min(), goal.min() - spacing), max(tones.max(), goal.max() + spacing), map_points)
     for step in range(steps):
         chip.set_currents(rule.currents)
         if step == 0 and map_points > 1:

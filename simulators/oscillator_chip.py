@@ -90,7 +90,9 @@ class EmulatedOscillatorChip(OscillatorChip):
 
     The frequency of a device follows its current through the power, N p0(I), and through the Oersted field of the
     current, linear in I, which makes up the rest of the measured slope. RF sources act as fields: their amplitude goes
-    with the root of their power and is calibrated at 1 mW to a locking range.
+    with the root of their power and is calibrated at 1 mW to a locking range. The signal is the current times the
+    oscillating resistance, so that below threshold the thermal agitation shows as a broad, weak line, and nothing
+    without current.
 
     Noise is addressed by seed and number of the question, counted in operating points: the same questions give the same
     answers however they are batched, and another point, asked twice, another answer, as on a bench.
@@ -178,7 +180,9 @@ class EmulatedOscillatorChip(OscillatorChip):
             ]
         )
         # A ten-thousandth of a source's power reaches the analyzer past the oscillators.
-        self._emission = Emission(np.sqrt(d.power / p0), math.sqrt(MILLIWATT * 1e-4), noise_floor)
+        self._leak = math.sqrt(MILLIWATT * 1e-4)
+        self._voltage = np.sqrt(d.power / p0) / OPERATING_CURRENT
+        self._noise_floor = noise_floor
         self._detector = (
             SpectralDetector(self, np.linspace(OPERATING_CURRENT * 0.75, OPERATING_CURRENT * 4 / 3, 15))
             if detection == "spectra"
@@ -293,6 +297,7 @@ class EmulatedOscillatorChip(OscillatorChip):
     def _spectra(self, tones: Tones) -> Spectrum:
         """Average the periodograms of independent stretches of the emitted signal."""
         first = self._ask(len(tones)) * self._averages
+        emission = Emission(self._voltage * self._currents, self._leak, self._noise_floor)
         density = np.empty((len(tones), self._bins.size))
         shifted = (self._bins + self._transform // 2) % self._transform
         points = max(1, LANES_AT_ONCE // self._averages)
@@ -306,7 +311,7 @@ class EmulatedOscillatorChip(OscillatorChip):
                 self._seed + (1 << 62),
                 first + start * self._averages,
                 self._samples,
-                self._emission,
+                emission,
             )
             transform = fft(motion.signal.T * self._window, self._transform, axis=1, workers=-1, overwrite_x=True)
             power = np.abs(transform[:, shifted]) ** 2

@@ -118,9 +118,7 @@ def _hillenbrand(kinds: str) -> Vowels:
         content = path.read_bytes()
     except OSError as error:
         way_out = HILLENBRAND_FILE.otherwise
-        raise DatasetError(
-            f"{path} can't be read ({error.strerror}): make it readable, or {way_out}"
-        ) from error
+        raise DatasetError(f"{path} can't be read ({error.strerror}): make it readable, or {way_out}") from error
     tokens = read_hillenbrand(content, str(path))
     check(HILLENBRAND_FILE, path, content)
 
@@ -154,9 +152,7 @@ def read_hillenbrand(content: bytes, file: str) -> dict[tuple[str, str], FloatAr
     that is not as the head of the file describes it, and if any of the 139 speakers' 12 words is missing.
     """
     lines = content.decode("latin-1").splitlines()
-    head = next(
-        (number for number, line in enumerate(lines, 1) if line.split() == _HILLENBRAND_COLUMNS), None
-    )
+    head = next((number for number, line in enumerate(lines, 1) if line.split() == _HILLENBRAND_COLUMNS), None)
     if head is None:
         raise DatasetError(
             f"{file}, line {len(lines)}: no row numbers the columns 1 to 16, expected after the description"

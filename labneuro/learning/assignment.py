@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from labneuro.units import FloatArray
 
+_BLOCK = 500  # axes whose partners are sought at a time: bounds the memory
+
 Axes = NDArray[np.int8]
 """Axes, one a row: (axes, classes), the interval of each class."""
 
 
-def shortlist(
+def cheapest_axes(
     form: FloatArray, position: FloatArray, locks: NDArray[np.intp], *, keep: int, beam: int
-) -> Axes:
-    """Return the `keep` axes of lowest t·form·t, best first, where t are the positions of their intervals.
+) -> tuple[Axes, FloatArray]:
+    """Return the `keep` axes of lowest t·form·t, best first, and these costs; t are the intervals' positions.
 
     form: (classes, classes), positive semidefinite, such as the residual of a least-squares fit to targets
     that are equal within a class. position: (intervals,). locks: (intervals,), which oscillator locks in an
@@ -31,14 +33,16 @@ def shortlist(
     capacity = np.unique(locks).size - (locks >= 0)
     same = locks[:, np.newaxis] == locks
     axes: Axes = np.zeros((1, 0), dtype=np.int8)
+    bound = np.zeros(1)
     for known in range(1, classes + 1):
         axes = np.column_stack([np.repeat(axes, len(levels), axis=0), np.tile(levels, len(axes))])
         sharing = same[axes[:, -1:], axes].sum(axis=1)
         axes = axes[sharing <= capacity[axes[:, -1]]]
         t = position[axes]
         bound = ((t @ _free_rest(form, known)) * t).sum(axis=1)
-        axes = axes[np.argsort(bound, kind="stable")[: beam if known < classes else keep]]
-    return axes
+        best = np.argsort(bound, kind="stable")[: beam if known < classes else keep]
+        axes, bound = axes[best], bound[best]
+    return axes, bound
 
 
 def _free_rest(form: FloatArray, known: int) -> FloatArray:
@@ -47,28 +51,46 @@ def _free_rest(form: FloatArray, known: int) -> FloatArray:
     return inside - across @ np.linalg.solve(rest, across.T)
 
 
+def partners(axes: Axes, cost: FloatArray, locks: NDArray[np.intp]) -> tuple[NDArray[np.intp], FloatArray]:
+    """Return for each axis the cheapest one that gives all classes distinct states with it, and its cost.
+
+    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. The cost is
+    infinite where there is no partner.
+    """
+    occupied = _occupied(locks[axes])
+    partner = np.zeros(len(axes), dtype=np.intp)
+    partner_cost = np.full(len(axes), np.inf)
+    for start in range(0, len(axes), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        fitting = np.where(occupied[block] @ occupied.T == 0, cost, np.inf)
+        partner[block] = fitting.argmin(axis=1)
+        partner_cost[block] = fitting.min(axis=1)
+    return partner, partner_cost
+
+
+def _occupied(locked: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Return what an axis takes up, (axes, things), 1 or 0; two axes fit together where they share nothing.
+
+    locked: (axes, classes), which oscillator locks. One axis at most may give two classes the same
+    oscillator, or none, and one axis at most may lock a given oscillator for a given class.
+    """
+    first, second = np.triu_indices(locked.shape[1], 1)
+    undistinguished = locked[:, first] == locked[:, second]
+    taken = [locked == oscillator for oscillator in range(int(locked.max()) + 1)]
+    return np.column_stack([undistinguished, *taken]).astype(np.float32)
+
+
 def best_pair(axes: Axes, cost: FloatArray, locks: NDArray[np.intp]) -> tuple[int, int] | None:
     """Return the two axes of lowest total cost that give every class a state of its own, or None.
 
-    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. Costs are
-    equal if they are to a millionth; the first axes in the order of their numbers are then taken, so that
-    mirror images, which cost the same, aren't told apart by rounding.
+    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. Costs that
+    are equal to a millionth are equal; the axes that come first in the order of their numbers are then taken,
+    so that mirror images aren't told apart by rounding.
     """
-    cost = np.round(cost, 6)
-    order = np.lexsort((*axes.T[::-1], cost))
-    cost, locked = cost[order], locks[axes[order]]
-    kinds = int(locks.max()) + 2
-    best: tuple[int, int] | None = None
-    lowest = float("inf")
-    for i in range(len(order)):
-        end = int(np.searchsorted(cost, lowest - float(cost[i])))
-        if end <= i:
-            break
-        states = np.sort(locked[i] * kinds + locked[i:end], axis=1)
-        distinct = (np.diff(states, axis=1) > 0).all(axis=1)
-        twice = ((locked[i:end] == locked[i]) & (locked[i] >= 0)).any(axis=1)
-        fitting = np.flatnonzero(distinct & ~twice)
-        if len(fitting):
-            j = i + int(fitting[0])
-            best, lowest = (int(order[i]), int(order[j])), float(cost[i] + cost[j])
-    return best
+    order = np.lexsort(axes.T[::-1])
+    cost = np.round(cost[order], 6)
+    partner, partner_cost = partners(axes[order], cost, locks)
+    first = int(np.argmin(cost + partner_cost))
+    if np.isinf(partner_cost[first]):
+        return None
+    return int(order[first]), int(order[partner[first]])

@@ -16,9 +16,9 @@ frequencies, s = span/√12. For d features, that is to minimise
 
 L is convex and a sum over the two sources: given the intervals of the classes on one source (an axis), its
 weights have one optimum, whatever the other source does. So the search for an assignment needs the optimum of
-each axis once; the best assignment is the pair of axes with the lowest sum that keeps the states distinct. Of
-all axes only those are tried for which least squares to the middles of the intervals leave the smallest
-residuals.
+each axis once; the best assignment is the pair of axes with the lowest sum that keeps the states distinct.
+Only those axes are tried that make the best pairs when judged by the residuals of least squares to the
+middles of the intervals, which come from a quadratic form for all axes at once.
 """
 
 from dataclasses import dataclass
@@ -26,15 +26,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from labneuro.learning.assignment import Axes, best_pair, shortlist
+from labneuro.learning.assignment import Axes, best_pair, cheapest_axes, partners
 from labneuro.learning.regions import Intervals, Regions
 from labneuro.signals import StateArray
 from labneuro.units import FloatArray
 
 _REACH = 2.0  # spacings: how far beyond the outermost oscillators a free source's tones are wanted
 _RIDGE = 1e-3  # relative to the features' variance, in the least squares that rank the axes
-_SHORTLISTS = (500, 2_000, 8_000)  # axes tried; with many classes for few states the short ones may not do
+_AXES = (2_000, 8_000, 30_000)  # judged by least squares; with many classes few axes fit together
 _BEAM = 20_000
+_TRIED = 300  # judged by L
 _NEWTON_STEPS = 100
 _DECREMENT = 1e-9  # of L, below which no further Newton step is taken
 
@@ -140,15 +141,18 @@ def _best_axes(
     indicator = np.eye(int(labels.max()) + 1)[labels]
     across = design.T @ indicator
     residual = indicator.T @ indicator - across.T @ _solve(gram, across)
-    for length in _SHORTLISTS:
-        axes = shortlist(residual, position, locks, keep=length, beam=_BEAM)
+    for length in _AXES:
+        axes, cost = cheapest_axes(residual, position, locks, keep=length, beam=max(length, _BEAM))
+        _, partner_cost = partners(axes, cost, locks)
+        axes = axes[np.argsort(cost + partner_cost, kind="stable")[:_TRIED]]
         start = _solve(gram, design.T @ position[axes][:, labels].T).T
         weights, cost = _fit(design, low[axes][:, labels], high[axes][:, labels], prior, start)
         pair = best_pair(axes, cost, locks)
         if pair is not None:
             return axes[list(pair)], weights[list(pair)]
     raise ValueError(
-        f"found no distinct synchronisation states for {len(residual)} classes: use fewer classes"
+        f"found no synchronisation states that differ for {len(residual)} classes: use fewer classes or more "
+        f"oscillators"
     )
 
 

@@ -386,9 +386,7 @@ def test_files_that_are_no_runs_are_refused_in_one_line(tmp_path: Path) -> None:
 
 @given(kept=st.floats(0, 1, exclude_max=True))
 @settings(max_examples=60, deadline=None)
-def test_a_file_cut_anywhere_is_refused_in_one_line(
-    tmp_path_factory: pytest.TempPathFactory, kept: float
-) -> None:
+def test_a_file_cut_anywhere_is_refused_in_one_line(tmp_path_factory: pytest.TempPathFactory, kept: float) -> None:
     folder = tmp_path_factory.mktemp("cut")
     content = written(folder / "a.h5", *map(lesson, range(3))).path.read_bytes()
     (folder / "b.h5").write_bytes(content[: int(kept * len(content))])

@@ -90,6 +90,8 @@ def test_without_the_page_the_way_out_is_given(cache: Path, site: Site) -> None:
     assert "set LABNEURO_DATA to a folder that holds set/numbers.dat, or take other numbers" in message
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <socket.socket:ResourceWarning")  # urllib3's, refused
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_without_a_network_the_way_out_is_given(cache: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # and nobody listens

@@ -62,22 +62,19 @@ def mean_formants(data: Vowels, word: str, names: tuple[str, ...]) -> np.ndarray
 
 
 def test_the_table_is_that_of_praat() -> None:
-    parselmouth = pytest.importorskip("parselmouth", reason="praat-parselmouth (GPL) is not installed")
-    from parselmouth.praat import call
-
-    praat = call(call("Create formant table (Peterson & Barney 1952)"), "List", True)
-    assert isinstance(praat, str), parselmouth.__version__
+    praat = pytest.importorskip("parselmouth.praat", reason="praat-parselmouth (GPL) is not installed")
+    table: str = praat.call(praat.call("Create formant table (Peterson & Barney 1952)"), "List", True)
     # Praat's codes, by its own phonetic signs: \as is the vowel of hod, \vt that of hud.
     words = {"iy": "heed", "ih": "hid", "eh": "head", "ae": "had", "ah": "hud", "aa": "hod", "ao": "hawed"}
     words |= {"uh": "hood", "uw": "who'd", "er": "heard"}
     expected = [
         (row["Type"], row["Sex"], row["Speaker"], words[row["Vowel"]], row["F0"], row["F1"], row["F2"], row["F3"])
-        for row in csv.DictReader(StringIO(praat), delimiter="\t", quoting=csv.QUOTE_NONE)
+        for row in csv.DictReader(StringIO(table), delimiter="\t", quoting=csv.QUOTE_NONE)
     ]
-    table = resources.files("labneuro.datasets").joinpath("peterson_barney_1952.csv").read_text("utf-8")
+    packaged = resources.files("labneuro.datasets").joinpath("peterson_barney_1952.csv").read_text("utf-8")
     ours = [
         (row["type"], row["sex"], row["speaker"], row["word"], row["F0"], row["F1"], row["F2"], row["F3"])
-        for row in csv.DictReader(line for line in table.splitlines() if not line.startswith("#"))
+        for row in csv.DictReader(line for line in packaged.splitlines() if not line.startswith("#"))
     ]
     assert len(ours) == 1520
     assert ours == expected
