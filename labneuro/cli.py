@@ -9,7 +9,9 @@ because the terminal was closed.
 import argparse
 import json
 import math
+import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -32,8 +34,6 @@ _BAD_INPUT = {
     "labneuro.store": "StoreError",
 }
 
-_INTERRUPTED = {"Ctrl-C": 130, "SIGTERM": 143, "SIGHUP": 129}
-
 
 class UsageError(ValueError):
     """The command line can't be understood."""
@@ -47,9 +47,12 @@ def main(argv: list[str] | None = None) -> int:
         return _dispatch([a for a in arguments if a != "--debug"])
     except SystemExit as leaving:  # argparse has shown help or the version
         return leaving.code if isinstance(leaving.code, int) else 0
+    except BrokenPipeError:  # whoever read our output has left, and Python would flush the rest on its way out
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except KeyboardInterrupt:
         _complain("interrupted")
-        return _INTERRUPTED["Ctrl-C"]
+        return 128 + signal.SIGINT
     except Exception as error:  # noqa: BLE001 - one clear line, whatever went wrong
         if debug:
             traceback.print_exception(error)
@@ -235,6 +238,7 @@ def _show(arguments: list[str]) -> int:
             "last": run.last(),
         }
         sys.stdout.write(json.dumps(_jsonable(what), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+        sys.stdout.flush()
         return 0
 
     from rich.console import Console

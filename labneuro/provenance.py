@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PACKAGES = ("labneuro", "numpy", "numba", "scipy", "h5py")
 
 
 def provenance() -> dict[str, object]:
-    """Return what is to be known about this process, by name; texts, but for `dirty` and `cores`."""
+    """Return what is to be known about this process, by name: texts, but for `dirty` and `cores`."""
     commit, dirty = source_commit(Path(labneuro.__file__))
     return {
         **{f"{package}_version": installed(package) for package in PACKAGES},
@@ -28,6 +29,7 @@ def provenance() -> dict[str, object]:
         "user": _user(),
         "platform": platform.platform(),
         "cores": os.cpu_count() or 0,
+        "start_time": datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": shlex.join(sys.argv),
         "folder": str(Path.cwd()),
     }
