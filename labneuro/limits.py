@@ -166,9 +166,7 @@ class _Limited(Role, Generic[R, L]):
         if level.shape != target.shape or not (np.abs(level) <= limits.max_current * (1 + READ_ERROR)).all():
             limit = format_quantity(limits.max_current, "A")
             way_out = "make it safe and check its connection"
-            raise self._place.error(
-                f"reads back {level.tolist()} A, no level within {limit}: {way_out}", "max_current"
-            )
+            raise self._place.error(f"reads back {level.tolist()} A, no level within {limit}: {way_out}", "max_current")
         start = np.clip(level, -limits.max_current, limits.max_current)
         for point in ramp_points(start, target, limits.ramp * TICK):
             self._clock.sleep(TICK)
@@ -209,9 +207,7 @@ class LimitedOscillatorChip(_Limited[OscillatorChip, OscillatorLimits], Oscillat
         """Put one operating point on the sources. Raises LimitError before anything is sent."""
         checked = None if tones is None else self._checked(tones)
         if checked is not None and len(checked) != 1:
-            raise self._place.error(
-                f"apply takes one operating point, not {len(checked)}: use spectra for many"
-            )
+            raise self._place.error(f"apply takes one operating point, not {len(checked)}: use spectra for many")
         self._inner.apply(checked)
 
     def spectrum(self) -> Spectrum:
@@ -334,9 +330,7 @@ def envelope(driver: type[Role]) -> Envelope:
     if len(found) != 1:
         played = " and ".join(e.role.__name__ for e in found) or "none"
         known = ", ".join(e.role.__name__ for e in ENVELOPES)
-        raise LimitError(
-            f"{driver.__name__} can't be guarded: it must play one of {known}, and plays {played}"
-        )
+        raise LimitError(f"{driver.__name__} can't be guarded: it must play one of {known}, and plays {played}")
     return found[0]
 
 

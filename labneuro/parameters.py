@@ -122,9 +122,7 @@ def takes_clock(function: Callable[..., Any]) -> bool:
     return _typed_by_clock(_hints(function).get("clock"))
 
 
-def validated(
-    function: Callable[..., Any], given: Mapping[str, object], *, noun: str = "parameter"
-) -> dict[str, Any]:
+def validated(function: Callable[..., Any], given: Mapping[str, object], *, noun: str = "parameter") -> dict[str, Any]:
     """Return values for all keyword-only parameters: those given, checked and converted, and defaults.
 
     Strings are read: "4.5 mA" where there is a unit, "60" for an integer, "1 mA, 2 mA" for a tuple. NaN and

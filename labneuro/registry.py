@@ -42,9 +42,7 @@ def load_driver(name: str) -> type[Role]:
     """Return the driver's class. Raises RegistryError if there is none or it can't be imported."""
     driver = _load("driver", name, drivers())
     if not (isinstance(driver, type) and issubclass(driver, Role)):
-        raise RegistryError(
-            f"driver '{name}' is {driver!r}, not a subclass of a role: correct its entry point"
-        )
+        raise RegistryError(f"driver '{name}' is {driver!r}, not a subclass of a role: correct its entry point")
     return driver
 
 

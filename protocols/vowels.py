@@ -87,6 +87,7 @@ def vowels(
     held_out: Annotated[float, Gt(0), Lt(1)] = 0.2,
     spacing: Annotated[Frequency, Gt(0)] = 12e6,
     locking_range: Annotated[Frequency, Gt(0)] = 11e6,
+    fewest_locks: Annotated[int, Ge(0), Le(2)] = 0,
     power: Annotated[Power, Gt(0)] = 1e-3,
     lowest_current: Annotated[Current, Gt(0)] = 4.6e-3,
     highest_current: Annotated[Current, Gt(0)] = 8e-3,
@@ -109,6 +110,7 @@ def vowels(
         held_out: Fraction of the speakers never learned from.
         spacing: Distance of the oscillators' frequencies for which the tones are made.
         locking_range: Full range of frequencies over which a source locks an oscillator.
+        fewest_locks: How many oscillators lock at least in the state of a vowel; 0 allows all states, 2 only pairs.
         power: Power of each source.
         lowest_current: Lower end of the range of currents used.
         highest_current: Upper end of the range of currents used.
@@ -125,7 +127,9 @@ def vowels(
     calibration = Calibration.fit(rows)
     goal = evenly_spaced(calibration, spacing)
 
-    tone_map = learn_tone_map(said.features[training], said.labels[training], goal, width=locking_range)
+    tone_map = learn_tone_map(
+        said.features[training], said.labels[training], goal, width=locking_range, fewest_locks=fewest_locks
+    )
     tones = tone_map.tones(said.features)
     wanted = tone_map.states(said.labels)
     words = np.arange(len(said.vowels))

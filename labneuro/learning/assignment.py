@@ -51,13 +51,15 @@ def _free_rest(form: FloatArray, known: int) -> FloatArray:
     return inside - across @ np.linalg.solve(rest, across.T)
 
 
-def partners(axes: Axes, cost: FloatArray, locks: NDArray[np.intp]) -> tuple[NDArray[np.intp], FloatArray]:
+def partners(
+    axes: Axes, cost: FloatArray, locks: NDArray[np.intp], *, silent: bool = True
+) -> tuple[NDArray[np.intp], FloatArray]:
     """Return for each axis the cheapest one that gives all classes distinct states with it, and its cost.
 
-    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. The cost is
-    infinite where there is no partner.
+    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. silent: whether a
+    class may have the state in which no oscillator locks. The cost is infinite where there is no partner.
     """
-    occupied = _occupied(locks[axes])
+    occupied = _occupied(locks[axes], silent=silent)
     partner = np.zeros(len(axes), dtype=np.intp)
     partner_cost = np.full(len(axes), np.inf)
     for start in range(0, len(axes), _BLOCK):
@@ -68,28 +70,30 @@ def partners(axes: Axes, cost: FloatArray, locks: NDArray[np.intp]) -> tuple[NDA
     return partner, partner_cost
 
 
-def _occupied(locked: NDArray[np.intp]) -> NDArray[np.float32]:
+def _occupied(locked: NDArray[np.intp], *, silent: bool) -> NDArray[np.float32]:
     """Return what an axis takes up, (axes, things), 1 or 0; two axes fit together where they share nothing.
 
     locked: (axes, classes), which oscillator locks. One axis at most may give two classes the same
-    oscillator, or none, and one axis at most may lock a given oscillator for a given class.
+    oscillator, or none, and one axis at most may lock a given oscillator for a given class, or, unless a class may
+    be silent, leave it without a lock.
     """
     first, second = np.triu_indices(locked.shape[1], 1)
     undistinguished = locked[:, first] == locked[:, second]
-    taken = [locked == oscillator for oscillator in range(int(locked.max()) + 1)]
+    taken = [locked == oscillator for oscillator in range(0 if silent else -1, int(locked.max()) + 1)]
     return np.column_stack([undistinguished, *taken]).astype(np.float32)
 
 
-def best_pair(axes: Axes, cost: FloatArray, locks: NDArray[np.intp]) -> tuple[int, int] | None:
+def best_pair(axes: Axes, cost: FloatArray, locks: NDArray[np.intp], *, silent: bool = True) -> tuple[int, int] | None:
     """Return the two axes of lowest total cost that give every class a state of its own, or None.
 
-    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. Costs that
+    cost: (axes,). locks: (intervals,), which oscillator locks in an interval, negative for none. silent: as for
+    `partners`. Costs that
     are equal to a millionth are equal; the axes that come first in the order of their numbers are then taken,
     so that mirror images aren't told apart by rounding.
     """
     order = np.lexsort(axes.T[::-1])
     cost = np.round(cost[order], 6)
-    partner, partner_cost = partners(axes[order], cost, locks)
+    partner, partner_cost = partners(axes[order], cost, locks, silent=silent)
     first = int(np.argmin(cost + partner_cost))
     if np.isinf(partner_cost[first]):
         return None

@@ -79,21 +79,21 @@ def learn_tone_map(
     *,
     width: float = 11e6,
     edge: float = 1e6,
-    free: bool = True,
+    fewest_locks: int = 0,
 ) -> ToneMap:
     """Learn the map and the assignment for oscillators that run at `frequencies`.
 
     features: (points, features), in any units, and labels: (points,), their classes from 0; of the training
     speakers only. frequencies: (oscillators,), Hz, in the order of the chip. width: full locking width of an
-    oscillator, Hz. edge: how soft the edges of its range are, Hz; tones are kept about so far inside. free:
-    whether a state may leave a source free, below or above all oscillators, up to two spacings away; if not,
-    every class locks one oscillator to each source.
+    oscillator, Hz. edge: how soft the edges of its range are, Hz; tones are kept about so far inside.
+    fewest_locks: how many oscillators the state of a class locks at least. 2: one to each source. 1: a source may
+    stay free, below or above all oscillators, up to two spacings away. 0: both may.
 
     Raises ValueError if a feature is not finite, a class has no points, or there are too many classes.
     """
     regions = Regions(np.asarray(frequencies, dtype=np.float64), width)
-    _check(features, labels, regions.oscillators, free=free)
-    intervals = regions.intervals(beyond=_REACH * regions.spacing if free else None)
+    _check(features, labels, regions.oscillators, fewest_locks)
+    intervals = regions.intervals(beyond=_REACH * regions.spacing if fewest_locks < 2 else None)
     origin = float(regions.frequencies.mean())
     in_edges = Intervals(
         low=(intervals.low - origin) / edge,
@@ -108,7 +108,7 @@ def learn_tone_map(
     prior = np.full(design.shape[1], features.shape[1] / spread**2)
     prior[-1] = 0.0
 
-    axes, weights = _best_axes(design, labels, in_edges, prior)
+    axes, weights = _best_axes(design, labels, in_edges, prior, silent=fewest_locks == 0)
     slopes = weights[:, :-1] / deviation
     return ToneMap(
         weights=slopes * edge,
@@ -118,13 +118,15 @@ def learn_tone_map(
     )
 
 
-def _check(features: FloatArray, labels: NDArray[np.integer], oscillators: int, *, free: bool) -> None:
+def _check(features: FloatArray, labels: NDArray[np.integer], oscillators: int, fewest_locks: int) -> None:
     if not np.isfinite(features).all():
         raise ValueError("features must be finite: fill or leave out what could not be measured")
+    if fewest_locks not in {0, 1, 2}:
+        raise ValueError(f"a state can't lock {fewest_locks} oscillators at least: give 0, 1 or 2")
     points = np.bincount(labels)
     if not points.all():
         raise ValueError(f"class {points.argmin()} has no points to learn from")
-    states = oscillators * (oscillators - 1) + (2 * oscillators + 1 if free else 0)
+    states = sum((1, 2 * oscillators, oscillators * (oscillators - 1))[fewest_locks:])
     if len(points) > states:
         raise ValueError(
             f"{len(points)} classes need as many synchronisation states, but {oscillators} oscillators have "
@@ -133,7 +135,7 @@ def _check(features: FloatArray, labels: NDArray[np.integer], oscillators: int, 
 
 
 def _best_axes(
-    design: FloatArray, labels: NDArray[np.integer], intervals: Intervals, prior: FloatArray
+    design: FloatArray, labels: NDArray[np.integer], intervals: Intervals, prior: FloatArray, *, silent: bool
 ) -> tuple[Axes, FloatArray]:
     """Return the axes of A and B, (2, classes), and their weights, (2, features + 1)."""
     low, high, position, locks = intervals.low, intervals.high, intervals.position, intervals.locks
@@ -143,11 +145,11 @@ def _best_axes(
     residual = indicator.T @ indicator - across.T @ _solve(gram, across)
     for length in _AXES:
         axes, cost = cheapest_axes(residual, position, locks, keep=length, beam=max(length, _BEAM))
-        _, partner_cost = partners(axes, cost, locks)
+        _, partner_cost = partners(axes, cost, locks, silent=silent)
         axes = axes[np.argsort(cost + partner_cost, kind="stable")[:_TRIED]]
         start = _solve(gram, design.T @ position[axes][:, labels].T).T
         weights, cost = _fit(design, low[axes][:, labels], high[axes][:, labels], prior, start)
-        pair = best_pair(axes, cost, locks)
+        pair = best_pair(axes, cost, locks, silent=silent)
         if pair is not None:
             return axes[list(pair)], weights[list(pair)]
     raise ValueError(

@@ -379,9 +379,7 @@ def edited(old: str, new: str) -> str:
         ("x = " + "1" * 5000, "my.toml:1: not TOML: "),
     ],
 )
-def test_an_error_names_file_line_key_value_and_way_out_in_one_line(
-    read: Write, text: str, says: str
-) -> None:
+def test_an_error_names_file_line_key_value_and_way_out_in_one_line(read: Write, text: str, says: str) -> None:
     with pytest.raises(BenchError) as caught:
         read(text)
     assert str(caught.value).startswith(says)
@@ -546,9 +544,7 @@ def test_all_parts_are_made_safe_in_their_order_before_any_is_closed(read: Write
     assert opened.safety_report == [("rf", "safe"), ("chip", "safe"), ("analyzer", "safe")]
 
 
-@pytest.mark.parametrize(
-    "error", [RuntimeError("a bug"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()]
-)
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), KeyboardInterrupt(), SystemExit(3), GeneratorExit()])
 def test_the_bench_is_left_safe_whatever_ends_its_use(read: Write, error: BaseException) -> None:
     file = read(CHIP)
 
@@ -694,14 +690,12 @@ def test_a_part_serves_one_parameter_only(read: Write) -> None:
         (
             generator("other"),
             two_generators,
-            "bench 'my': two_generators needs a part 'one' (RFSource); it has other (RFSource): "
-            "add one as [parts.one]",
+            "bench 'my': two_generators needs a part 'one' (RFSource); it has other (RFSource): add one as [parts.one]",
         ),
         (
             generator("chip"),
             lesson,
-            "bench 'my': lesson needs a part 'chip' (OscillatorChip); it has chip (RFSource): "
-            "add one as [parts.chip]",
+            "bench 'my': lesson needs a part 'chip' (OscillatorChip); it has chip (RFSource): add one as [parts.chip]",
         ),
     ],
 )

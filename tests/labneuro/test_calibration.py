@@ -11,7 +11,7 @@ CURRENTS = np.linspace(4e-3, 8e-3, 9)
 
 
 def rows(missing: int = 0) -> list[FreeRunning]:
-    """Two oscillators, 340 and 352 MHz at 6 mA, 6 and 7 MHz/mA; `missing` lowest currents of the second show no line."""
+    """Two oscillators, 340 and 352 MHz at 6 mA, 6 and 7 MHz/mA; the second has no line at its `missing` lowest."""
     result: list[FreeRunning] = []
     for k, current in enumerate(CURRENTS):
         frequency = np.array([340e6, 352e6]) + np.array([6e9, 7e9]) * (current - 6e-3)
@@ -39,7 +39,7 @@ def test_a_frequency_out_of_reach_has_no_current():
 def test_nothing_is_known_of_currents_at_which_an_oscillator_was_not_seen():
     calibration = Calibration.fit(rows(missing=3))
     assert calibration.low == pytest.approx([4e-3, 5.5e-3])
-    with pytest.raises(ValueError, match="oscillator 2 was not calibrated at 5 mA, only from 5.5 to 8 mA"):
+    with pytest.raises(ValueError, match=r"oscillator 2 was not calibrated at 5 mA, only from 5\.5 to 8 mA"):
         calibration.frequency(np.array([5e-3, 5e-3]))
 
 

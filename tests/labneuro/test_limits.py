@@ -124,9 +124,7 @@ safe_tones = st.integers(0, 5).flatmap(
         hnp.arrays(np.float64, (points, 2), elements=st.floats(0, MAX_POWER)),
     )
 )
-unsafe_power = st.one_of(
-    st.floats(min_value=MAX_POWER * (1 + MARGIN)), st.floats(max_value=-5e-324), st.just(math.nan)
-)
+unsafe_power = st.one_of(st.floats(min_value=MAX_POWER * (1 + MARGIN)), st.floats(max_value=-5e-324), st.just(math.nan))
 unsafe_frequency = st.one_of(
     st.floats(min_value=BAND[1] * (1 + MARGIN)),
     st.floats(max_value=BAND[0] * (1 - MARGIN)),
@@ -317,9 +315,7 @@ def test_in_series_a_source_feeds_the_difference_of_two_devices(
 # --- Ramps
 
 
-@given(
-    safe_currents, safe_currents, st.sampled_from(["separate", "series"]), st.sampled_from([RAMP, 1.0, 1e3])
-)
+@given(safe_currents, safe_currents, st.sampled_from(["separate", "series"]), st.sampled_from([RAMP, 1.0, 1e3]))
 def test_currents_walk_from_the_level_read_back_no_faster_than_the_ramp(
     level: FloatArray, target: FloatArray, wiring: Wiring, ramp: float
 ) -> None:
@@ -400,9 +396,7 @@ def test_a_chip_is_made_safe_gently_rf_first() -> None:
 def test_whatever_fails_on_the_gentle_way_the_chip_is_still_switched_off(fails: str) -> None:
     chip, inner = chip_behind(ramp=RAMP, fails=fails)
     inner._currents = np.full(4, 1e-3)
-    with pytest.raises(
-        ExceptionGroup, match=f"chip was not made safe gently: OSError: {fails}: the line is dead"
-    ):
+    with pytest.raises(ExceptionGroup, match=f"chip was not made safe gently: OSError: {fails}: the line is dead"):
         chip.make_safe()
     assert [verb for verb, _ in inner.asked][-1] == "make_safe"
     assert {"apply", "set_currents"} < {verb for verb, _ in inner.asked}
@@ -427,9 +421,7 @@ def test_an_interrupt_on_the_way_down_switches_off_at_once_and_goes_on_as_an_int
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0])
-@pytest.mark.parametrize(
-    "name", ["max_current", "max_rf_power", "ramp", "min_frequency", "max_source_current"]
-)
+@pytest.mark.parametrize("name", ["max_current", "max_rf_power", "ramp", "min_frequency", "max_source_current"])
 def test_a_limit_that_would_let_everything_pass_is_refused(name: str, value: float) -> None:
     with pytest.raises(ParameterError, match=f"{name}: .* give a finite limit above 0"):
         chip_behind(**{name: value})
@@ -473,14 +465,10 @@ class RecordingSource(CurrentSource):
         self.asked.append(("safe", 0.0))
 
 
-def source_behind(
-    compliance: float = 1.0, ramp: float | None = None
-) -> tuple[CurrentSource, RecordingSource]:
+def source_behind(compliance: float = 1.0, ramp: float | None = None) -> tuple[CurrentSource, RecordingSource]:
     inner = RecordingSource(compliance)
     limits = CurrentSourceLimits(max_current=MAX_CURRENT, max_compliance=2.0, ramp=ramp)
-    return LimitedCurrentSource(
-        inner, limits, Place("b", "bias", {"max_current": "b.toml:3"}), VirtualClock()
-    ), inner
+    return LimitedCurrentSource(inner, limits, Place("b", "bias", {"max_current": "b.toml:3"}), VirtualClock()), inner
 
 
 @given(st.floats(-MAX_CURRENT, MAX_CURRENT))
@@ -508,9 +496,7 @@ def test_no_unsafe_compliance_ever_reaches_a_source(voltage: float) -> None:
 
 def test_no_current_flows_while_the_compliance_left_by_others_is_too_high() -> None:
     source, inner = source_behind(compliance=21.0)
-    with pytest.raises(
-        LimitError, match="compliance reads back as 21 V, limit 2 V: use set_compliance first"
-    ):
+    with pytest.raises(LimitError, match="compliance reads back as 21 V, limit 2 V: use set_compliance first"):
         source.set_current(1e-3)
     assert inner.asked == []
     source.set_compliance(1.5)

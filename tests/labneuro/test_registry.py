@@ -78,7 +78,5 @@ def test_two_packages_with_one_name_are_never_chosen_between_silently(package: P
     package("ourlab", "[labneuro.drivers]\nanalyzer = labneuro.roles:SpectrumAnalyzer\n")
     assert registry.load_driver("analyzer") is SpectrumAnalyzer
     package("theirlab", "[labneuro.simulators]\nanalyzer = labneuro.roles:Role\n")
-    with pytest.raises(
-        registry.RegistryError, match=r"two packages offer a driver 'analyzer' .* uninstall one"
-    ):
+    with pytest.raises(registry.RegistryError, match=r"two packages offer a driver 'analyzer' .* uninstall one"):
         registry.drivers()

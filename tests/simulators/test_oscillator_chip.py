@@ -1,5 +1,6 @@
 """The emulated chip: what it emits, what locks to what (checks V1 and V4), and that asking again is repeatable."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_v4_spectra_tell_the_same_as_phases_away_from_edges(seed):
     inside = np.ones(len(tones), np.bool_)
     for dx in (-0.5e6, 0.0, 0.5e6):
         for dy in (-0.5e6, 0.0, 0.5e6):
-            inside &= np.all(chip.locked_phases(Tones.at(tones + [dx, dy], 1e-3)) == truth, axis=1)
+            inside &= np.all(chip.locked_phases(Tones.at([*tones, dx, dy], 1e-3)) == truth, axis=1)
     assert inside.sum() > 200
     seen = chip.synchronisation(Tones.at(tones, 1e-3))
     assert np.mean(np.all(seen == truth, axis=1)[inside]) >= 0.97
@@ -122,7 +123,7 @@ def test_the_same_questions_get_the_same_answers_however_they_are_batched():
     def answers(cuts: list[int]) -> tuple[np.ndarray, np.ndarray]:
         chip = EmulatedOscillatorChip(VirtualClock(), averages=3)
         chip.set_currents(np.full(4, 6e-3))
-        parts = [tones[a:b] for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+        parts = [tones[a:b] for a, b in itertools.pairwise(cuts)]
         states = np.concatenate([chip.synchronisation(part) for part in parts])
         return states, np.concatenate([chip.spectra(part).density for part in parts])
 

@@ -76,7 +76,7 @@ def test_currents_never_leave_the_safe_range(tone, draw, rate):
     for _ in range(5):
         wanted, state = rng.integers(0, 3, (2, 1, 4)).astype(np.int8)
         tuned.learn(np.array([tone]), wanted, state, FREQUENCIES, SLOPES)
-        assert np.all((LOW <= tuned.currents) & (tuned.currents <= HIGH))
+        assert np.all((tuned.currents >= LOW) & (tuned.currents <= HIGH))
 
 
 @pytest.mark.parametrize("rate", [0.0, -0.1, 1.1, float("nan")])
