@@ -26,15 +26,17 @@ class FreeRunning:
 def sweep(chip: OscillatorChip, currents: FloatArray) -> Iterator[FreeRunning]:
     """Yield the free-running oscillation at each of `currents`, A, one oscillator on at a time.
 
-    An oscillator alone has the only line in the spectrum, so there is no doubt whose it is.
+    An oscillator alone has the only line in the spectrum, so there is no doubt whose it is. Raises LimitError before
+    the first measurement if any of the currents is beyond the limits.
     """
+    for current in currents:
+        for alone in np.eye(chip.oscillators) * current:
+            chip.check(alone)
     chip.apply(None)
     for current in currents:
         values = np.full((4, chip.oscillators), np.nan)
         for i in range(chip.oscillators):
-            alone = np.zeros(chip.oscillators)
-            alone[i] = current
-            chip.set_currents(alone)
+            chip.set_currents(np.eye(chip.oscillators)[i] * current)
             lines = find_lines(chip.spectrum(), 1)
             if len(lines):
                 values[:, i] = (

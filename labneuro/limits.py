@@ -194,6 +194,9 @@ class LimitedOscillatorChip(_Limited[OscillatorChip, OscillatorLimits], Oscillat
 
     def set_currents(self, currents: FloatArray) -> None:
         """Ramp to `currents`, (oscillators,), A. Raises LimitError before anything is sent."""
+        self._walk(self._checked_currents(currents))
+
+    def _checked_currents(self, currents: FloatArray) -> FloatArray:
         limits = self._limits
         wanted = _real(self._place, "currents", currents, (self.oscillators,))
         _check_currents(self._place, "oscillator", wanted, "max_current", limits.max_current)
@@ -201,7 +204,14 @@ class LimitedOscillatorChip(_Limited[OscillatorChip, OscillatorLimits], Oscillat
             feeds = np.diff(wanted, prepend=0.0) if self.wiring == "series" else wanted
             source = "direct-current source"
             _check_currents(self._place, source, feeds, "max_source_current", limits.max_source_current)
-        self._walk(wanted)
+        return wanted
+
+    def check(self, currents: FloatArray | None = None, tones: Tones | None = None) -> None:
+        """Raise LimitError if these would be refused; nothing is sent."""
+        if currents is not None:
+            self._checked_currents(currents)
+        if tones is not None:
+            self._checked(tones)
 
     def apply(self, tones: Tones | None) -> None:
         """Put one operating point on the sources. Raises LimitError before anything is sent."""

@@ -129,3 +129,10 @@ class OscillatorChip(Role):
     @abstractmethod
     def synchronisation(self, tones: Tones) -> StateArray:
         """Return which oscillator is locked to which source at each operating point; sources are off afterwards."""
+
+    def check(self, currents: FloatArray | None = None, tones: Tones | None = None) -> None:
+        """Raise LimitError if these would be refused; nothing is sent. So a sweep learns of its last point first.
+
+        A chip without limits refuses nothing.
+        """
+        return

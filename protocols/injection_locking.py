@@ -71,8 +71,10 @@ def injection_locking(
     offsets = np.arange(-span / 2, span / 2 + resolution / 2, resolution)
     frequency = np.full((offsets.size, chip.sources), free)
     frequency[:, 0] += offsets
+    powers = np.zeros(chip.sources)
+    powers[0] = last_power
+    chip.check(tones=Tones.at(frequency, powers))
     for power in np.geomspace(first_power, last_power, points):
-        powers = np.zeros(chip.sources)
         powers[0] = power
         states = chip.synchronisation(Tones.at(frequency, powers))
         lower, upper = locked_range(frequency[:, 0], states[:, oscillator - 1] == 1, free)

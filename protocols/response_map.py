@@ -42,8 +42,9 @@ def response_map(
         points: Number of frequencies of each source.
         power: Power of each source.
     """
-    chip.set_currents(np.full(chip.oscillators, current))
     axis = np.linspace(start, stop, points)
+    chip.check(tones=Tones.grid([axis, axis], power))
+    chip.set_currents(np.full(chip.oscillators, current))
     for frequency in axis:
         states = chip.synchronisation(Tones.grid([[frequency], axis], power))
         yield MapRow(float(frequency), axis, states)

@@ -131,6 +131,7 @@ def vowels(
         said.features[training], said.labels[training], goal, width=locking_range, fewest_locks=fewest_locks
     )
     tones = tone_map.tones(said.features)
+    chip.check(tones=Tones.at(tones, power))
     wanted = tone_map.states(said.labels)
     words = np.arange(len(said.vowels))
     numbers = tone_map.parameters + chip.oscillators

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labneuro import bench, registry
-from labneuro.bench import BenchError, BenchFile, key_lines, load, shipped
+from labneuro.bench import BenchError, BenchFile, key_lines, load
 from labneuro.clock import Clock, VirtualClock, WallClock
 from labneuro.limits import LimitedOscillatorChip, LimitError, OscillatorLimits
 from labneuro.roles import CurrentSource, OscillatorChip, RFSource, Role, SpectrumAnalyzer, Wiring
@@ -220,26 +220,6 @@ def test_what_a_file_leaves_out_has_a_careful_default(read: Write) -> None:
 def test_parts_not_named_in_safe_order_follow_in_the_order_of_the_file(read: Write) -> None:
     assert list(read(CHIP + RF + ANALYZER).safe_order) == ["chip", "rf", "analyzer"]
     assert list(read('safe_order = ["rf"]\n' + CHIP + RF + ANALYZER).safe_order) == ["rf", "chip", "analyzer"]
-
-
-@pytest.mark.parametrize("name", ["emulated", "emulated-analyzer"])
-def test_shipped_benches_are_found_by_name_and_hold_the_safe_envelope(name: str) -> None:
-    file = load(name)
-    assert file.name == name
-    assert file.clock == "virtual"
-    seed, detection = (file.parts["chip"].settings[key] for key in ("seed", "detection"))
-    assert (seed, detection) == (0, "spectra" if name == "emulated-analyzer" else "phases")
-    limits = file.parts["chip"].limits
-    assert isinstance(limits, OscillatorLimits)
-    assert limits.max_current == pytest.approx(8e-3, rel=1e-14)
-    assert limits.ramp == pytest.approx(0.1, rel=1e-14)
-    assert limits.max_rf_power == pytest.approx(10**0.5 * 1e-3, rel=1e-14)
-    assert (limits.min_frequency, limits.max_frequency) == (300e6, 400e6)
-
-
-def test_all_shipped_benches_are_named_after_their_files() -> None:
-    assert set(shipped()) >= {"emulated", "emulated-analyzer"}
-    assert all(load(name).name == name for name in shipped())
 
 
 def test_a_file_from_an_editor_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Path) -> None:

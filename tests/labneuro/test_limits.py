@@ -587,3 +587,17 @@ def test_a_driver_that_can_not_be_guarded_is_refused() -> None:
         envelope(Laser)
     with pytest.raises(LimitError, match=r"Both can't be guarded: .* plays CurrentSource and RFSource"):
         envelope(Both)
+
+
+def test_a_check_refuses_what_a_request_would_and_sends_nothing() -> None:
+    chip, inner = in_band()
+    chip.check(np.full(4, MAX_CURRENT), Tones.at([[350e6, 360e6]], MAX_POWER))
+    with pytest.raises(LimitError, match=r"oscillator 3 asked for 12 mA, limit 8 mA \(emulated.toml:14\)"):
+        chip.check(np.array([0.0, 0.0, 12e-3, 0.0]))
+    with pytest.raises(LimitError, match="410 MHz"):
+        chip.check(tones=Tones.at([[350e6, 410e6]], 1e-3))
+    assert inner.asked == []
+
+
+def test_a_chip_without_limits_refuses_nothing() -> None:
+    RecordingChip(VirtualClock()).check(np.full(4, 1e3))

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from labneuro import bench
 from labneuro.clock import VirtualClock
+from labneuro.limits import LimitError
 from labneuro.protocols.free_running import free_running
 from labneuro.protocols.injection_locking import injection_locking
 from labneuro.protocols.response_map import response_map
@@ -62,3 +64,16 @@ def test_response_map_yields_a_row_a_step():
     assert [step.frequency_a for step in steps] == pytest.approx(np.linspace(325e6, 375e6, 7))
     assert all(step.states.shape == (7, 4) for step in steps)
     assert len({state for step in steps for state in map(tuple, step.states.tolist())}) > 8
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options"),
+    [
+        (free_running, {"stop": 12e-3}),
+        (response_map, {"stop": 450e6}),
+        (injection_locking, {"last_power": 10e-3}),
+    ],
+)
+def test_a_sweep_beyond_the_limits_is_refused_before_its_first_step(protocol, options):
+    with bench.load("emulated").open() as table, pytest.raises(LimitError):
+        next(protocol(table.parts["chip"], **options))
