@@ -289,7 +289,7 @@ def summary(run: RunFile) -> list[tuple[str, str]]:
     rows += [
         ("oscillators at the start", f"train {train[0]:.3f}, held out {held_out[0]:.3f}"),
         (f"after {len(train)} steps{trained}", f"train {train[-1]:.3f}, held out {held_out[-1]:.3f}"),
-        ("published experiment, 30 parameters", f"train {PUBLISHED['train']}, held out {PUBLISHED['held_out']}"),
+        ("published, Hillenbrand, 30 parameters", f"train {PUBLISHED['train']}, held out {PUBLISHED['held_out']}"),
     ]
     if "perceptron" in run.records:
         p = run.records["perceptron"]
