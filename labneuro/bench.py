@@ -174,7 +174,7 @@ def load(name_or_path: str | Path) -> BenchFile:
     try:
         if not path.exists() and path.suffix != ".toml":
             hint = suggestion(called, known)
-            raise BenchError(f"no bench {called!r}; {hint} A bench of your own is given by its path")
+            raise BenchError(f"no bench {called!r} (one of your own is given by its path); {hint}")
         if not path.is_file():
             what = "not a file" if path.exists() else "no such file"
             raise BenchError(f"{called}: {what}: give a bench file, or one of {', '.join(known)}")
