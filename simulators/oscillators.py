@@ -94,7 +94,8 @@ def _kernel(n: int, m: int) -> Any:
     # Offsets of the rows of a block's workspace: constants tell the compiler that the rows are apart.
     x_, y_, x1_, y1_, a_, b_, w_, s_, e_, q_, yold_, turns_, power_ = (k * n * LANES for k in range(13))
     u_, v_, ru_, rv_ = (13 * n * LANES + k * m * LANES for k in range(4))
-    size = 13 * n * LANES + 4 * m * LANES
+    gx_, gy_, fx_, fy_ = (13 * n * LANES + 4 * m * LANES + k * LANES for k in range(4))
+    size = 13 * n * LANES + 4 * m * LANES + 4 * LANES
 
     @njit(fastmath=FASTMATH, cache=True, parallel=True)
     def kernel(rates, kr, ki, drive, start, seed, first, settle, observe, every, emission, motion, signal):
@@ -132,13 +133,15 @@ def _kernel(n: int, m: int) -> Any:
                         for i in range(n):
                             tx += z[x_ + i * LANES + l]
                             ty += z[y_ + i * LANES + l]
-                        fx, fy = 0.0, 0.0
-                        for s in range(m):
-                            fx += z[u_ + s * LANES + l]
-                            fy += z[v_ + s * LANES + l]
-                        gx, gy = kr * tx - ki * ty, kr * ty + ki * tx
-                        tx, ty = 0.0, 0.0
-                        for i in range(n):
+                        z[gx_ + l], z[gy_ + l] = kr * tx - ki * ty, kr * ty + ki * tx
+                        if m > 0:
+                            fx, fy = 0.0, 0.0
+                            for s in range(m):
+                                fx += z[u_ + s * LANES + l]
+                                fy += z[v_ + s * LANES + l]
+                            z[fx_ + l], z[fy_ + l] = fx, fy
+                    for i in range(n):
+                        for l in range(LANES):
                             o = i * LANES + l
                             x, y = z[x_ + o], z[y_ + o]
                             p = x * x + y * y
@@ -147,35 +150,41 @@ def _kernel(n: int, m: int) -> Any:
                             # With h = x + noise, the slope k at h + k gives the step as (h + (h + k) + k') / 2.
                             half_x = x + z[q_ + o] * hx[k * n + i, l]
                             half_y = y + z[q_ + o] * hy[k * n + i, l]
-                            ex, ey = gx, gy
+                            ex, ey = z[gx_ + l], z[gy_ + l]
                             if m > 0:
-                                ex += z[e_ + o] * fx
-                                ey += z[e_ + o] * fy
+                                ex += z[e_ + o] * z[fx_ + l]
+                                ey += z[e_ + o] * z[fy_ + l]
                             x1 = half_x + (g * x - w * y + ex)
                             y1 = half_y + (g * y + w * x + ey)
                             z[x_ + o], z[y_ + o] = half_x + x1, half_y + y1
                             z[x1_ + o], z[y1_ + o] = x1, y1
-                            tx += x1
-                            ty += y1
-                        fx, fy = 0.0, 0.0
-                        for s in range(m):
-                            o = s * LANES + l
-                            u, v = z[u_ + o], z[v_ + o]
-                            u1, v1 = u * z[ru_ + o] - v * z[rv_ + o], u * z[rv_ + o] + v * z[ru_ + o]
-                            z[u_ + o], z[v_ + o] = u1, v1
-                            fx += u1
-                            fy += v1
-                        gx, gy = kr * tx - ki * ty, kr * ty + ki * tx
+                    for l in range(LANES):
+                        tx, ty = 0.0, 0.0
                         for i in range(n):
+                            tx += z[x1_ + i * LANES + l]
+                            ty += z[y1_ + i * LANES + l]
+                        z[gx_ + l], z[gy_ + l] = kr * tx - ki * ty, kr * ty + ki * tx
+                        if m > 0:
+                            fx, fy = 0.0, 0.0
+                            for s in range(m):
+                                o = s * LANES + l
+                                u, v = z[u_ + o], z[v_ + o]
+                                u1, v1 = u * z[ru_ + o] - v * z[rv_ + o], u * z[rv_ + o] + v * z[ru_ + o]
+                                z[u_ + o], z[v_ + o] = u1, v1
+                                fx += u1
+                                fy += v1
+                            z[fx_ + l], z[fy_ + l] = fx, fy
+                    for i in range(n):
+                        for l in range(LANES):
                             o = i * LANES + l
                             x, y = z[x1_ + o], z[y1_ + o]
                             p = x * x + y * y
                             g = z[a_ + o] - z[b_ + o] * p
                             w = z[w_ + o] + z[s_ + o] * p
-                            ex, ey = gx, gy
+                            ex, ey = z[gx_ + l], z[gy_ + l]
                             if m > 0:
-                                ex += z[e_ + o] * fx
-                                ey += z[e_ + o] * fy
+                                ex += z[e_ + o] * z[fx_ + l]
+                                ey += z[e_ + o] * z[fy_ + l]
                             z[x_ + o] = 0.5 * (z[x_ + o] + (g * x - w * y + ex))
                             z[y_ + o] = 0.5 * (z[y_ + o] + (g * y + w * x + ey))
                 if look == settle - 1:
