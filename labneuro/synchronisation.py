@@ -38,6 +38,9 @@ KEPT_BELOW = 0.14
 DRIVEN = 4.0
 """Power that a locked oscillator emits in its source's line over its free power, at most about."""
 
+NEARER = 4.0
+"""How much a source at the edge of CAPTURE has to explain better, in logarithms of power, than one on the spot."""
+
 WINDOW = 1e6
 """Width over which the power of a line is summed, Hz."""
 
@@ -152,15 +155,15 @@ def _assign(
 def _explain(power: FloatArray, distance: FloatArray, source_power: FloatArray) -> NDArray[np.intp]:
     """Return the source of each locked oscillator, (locked,), such that the powers of the source lines fit best.
 
-    A locked oscillator puts up to DRIVEN times its free power into its source's line, an unlocked one little. Of
-    sources that explain the lines alike, the nearer is taken.
+    A locked oscillator puts up to DRIVEN times its free power into its source's line, an unlocked one little.
+    The farther a source, the better it must explain the lines.
     """
     background = 0.2 * float(power.mean())
     best, best_misfit = np.zeros(power.size, np.intp), np.inf
     for choice in product(*(np.flatnonzero(d <= CAPTURE) for d in distance)):
         expected = np.bincount(choice, DRIVEN * power, minlength=source_power.size)
         misfit = float(np.sum(np.abs(np.log((source_power + background) / (expected + background)))))
-        misfit += float(np.sum(distance[np.arange(power.size), choice])) / CAPTURE
+        misfit += NEARER * float(np.sum(distance[np.arange(power.size), choice])) / CAPTURE
         if misfit < best_misfit:
             best, best_misfit = np.array(choice, np.intp), misfit
     return best
