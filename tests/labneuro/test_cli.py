@@ -128,7 +128,10 @@ def test_the_name_may_stand_behind_the_options_of_the_command(say: Any) -> None:
         ([*RAMP, "--out", "taken"], "taken can't be made: it exists and is never overwritten"),
         ([*RAMP, "--out", "taken/a.h5"], "taken/a.h5 can't be made: Not a directory"),
         ([*RAMP, "--out", "gone/a.h5"], "gone/a.h5 can't be made: there is no folder gone; make it first"),
-        (["run", "ramp", "--bench", "emulatd"], "no bench 'emulatd'; did you mean emulated?"),
+        (
+            ["run", "ramp", "--bench", "emulatd"],
+            "no bench 'emulatd' (one of your own is given by its path); did you mean emulated?",
+        ),
         (["run", "ramp", "--bench", "gone.toml"], "gone.toml: no such file"),
         (["run", "ramp", "--bench", "emulated"], "ramp needs a part 'source' (CurrentSource)"),
         (["show"], "the following arguments are required: RUN"),
