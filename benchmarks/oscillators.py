@@ -14,7 +14,7 @@ import math
 
 import numba
 import numpy as np
-from report import Measure, best_of, report
+from harness.report import Measure, best_of, report
 
 from labneuro.simulators.oscillators import Oscillators, integrate
 
