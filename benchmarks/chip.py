@@ -26,7 +26,7 @@ def main() -> None:
     tones = Tones.grid([axis, axis], 1e-3)
     measures = {
         "map of 101 x 101 points": Measure(best_of(lambda: chip.synchronisation(tones), 5), 5.0, "target", "s"),
-        "spectrum, 100 averages": Measure(1e3 * best_of(chip.spectrum, 20), None, "", "ms"),
+        "spectrum, 64 averages": Measure(1e3 * best_of(chip.spectrum, 20), None, "", "ms"),
     }
     with tempfile.TemporaryDirectory() as folder:
         run = [Path(sys.executable).with_name("labneuro"), "run", "vowels", "--out", Path(folder) / "run.h5"]

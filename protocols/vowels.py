@@ -91,7 +91,7 @@ def vowels(
     power: Annotated[Power, Gt(0)] = 1e-3,
     lowest_current: Annotated[Current, Gt(0)] = 4.6e-3,
     highest_current: Annotated[Current, Gt(0)] = 8e-3,
-    map_points: Annotated[int, Ge(0)] = 101,
+    map_points: Annotated[int, Ge(0)] = 81,
 ) -> Iterator[VowelStep | FreeRunning | VowelSet | ResponseMap | Perceptron]:
     """Teach coupled oscillators seven vowels by tuning their currents (Romera et al., Nature 563, 230, 2018).
 
@@ -121,7 +121,7 @@ def vowels(
     rng = np.random.default_rng(seed)
 
     rows: list[FreeRunning] = []
-    for row in sweep(chip, np.linspace(lowest_current, highest_current, 9)):
+    for row in sweep(chip, np.linspace(lowest_current, highest_current, 7)):
         rows.append(row)
         yield row
     calibration = Calibration.fit(rows)

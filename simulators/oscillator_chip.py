@@ -113,7 +113,7 @@ class EmulatedOscillatorChip(OscillatorChip):
         coupling_phase: float = 0.0,
         span: Annotated[Frequency, Gt(0)] = 80e6,
         rbw: Annotated[Frequency, Gt(0)] = 200e3,
-        averages: Annotated[int, Ge(1)] = 100,
+        averages: Annotated[int, Ge(1)] = 64,
         noise_floor: Annotated[PowerDensity, Gt(0)] = 1e-16,
     ) -> None:
         """Fabricate a chip.

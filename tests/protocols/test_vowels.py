@@ -44,7 +44,7 @@ def test_v2_the_chip_learns_vowels_as_well_as_the_experiment_did(data):
 def test_a_run_records_what_a_person_would_plot():
     records = learn(steps=3, map_points=11)
     assert len(records[VowelStep]) == 3
-    assert len(records[FreeRunning]) == 9
+    assert len(records[FreeRunning]) == 7
     (vowel_set,) = records[VowelSet]
     assert vowel_set.parameters == 2 * (4 + 1) + 4
     assert vowel_set.wanted.shape == (7, 4)
