@@ -9,20 +9,25 @@ import tomllib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from labneuro import registry
 from labneuro.attempts import in_words, raise_all, try_all
 from labneuro.clock import Clock, VirtualClock, WallClock
-from labneuro.limits import Envelope, LimitError, Place, envelope
+from labneuro.limits import ENVELOPES, Envelope, Guard, LimitError, Place, UnsafeError, envelope
 from labneuro.parameters import ParameterError, parameters, roles, suggestion, takes_clock, validated
-from labneuro.roles import Role
+from labneuro.roles import CurrentSource, Role
 
 _SHIPPED = Path(__file__).parent / "benches"
+_SIMULATORS = "labneuro.simulators"
 _CLOCKS: dict[str, type[Clock]] = {"wall": WallClock, "virtual": VirtualClock}
 
 Key = tuple[str, ...]
+
+Told = Callable[[str, str, bool], None]
+"""Called with a part, words and whether they confirm that it is safe."""
 
 
 class BenchError(ValueError):
@@ -38,6 +43,7 @@ class _File:
     description: str = ""
     clock: Literal["wall", "virtual"] = "wall"
     safe_order: tuple[str, ...] = ()
+    guardian: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +51,7 @@ class _Part:
     """The keys of the table of a part."""
 
     driver: str
+    when_safe: Literal["off", "shorted"] = "off"
     settings: dict[str, object] | None = None
     limits: dict[str, object] | None = None
 
@@ -54,7 +61,9 @@ class PartPlan:
     """A part as its file describes it, checked but not connected.
 
     driver: name of the entry point; cls: what it loads. role: the role played. settings: keyword arguments of
-    `cls`. limits: for the guard of the role, None if it can do no harm. place, line: where in the file.
+    `cls`. limits: for the guard of the role, None if it can do no harm. real: whether its outputs outlive the
+    process, as those of an emulated part don't. shorted: whether its output is shorted when it is safe. place, line:
+    where in the file.
     """
 
     name: str
@@ -63,6 +72,8 @@ class PartPlan:
     role: type[Role]
     settings: Mapping[str, Any]
     limits: object | None
+    real: bool
+    shorted: bool
     place: Place
     line: str
 
@@ -78,24 +89,27 @@ class PartPlan:
     def guarded(self, part: Role, clock: Clock) -> Role:
         """Return `part` behind its limits."""
         guard = envelope(self.cls).guard
-        return part if guard is None else guard(part, self.limits, self.place, clock)
+        return part if guard is None else guard(part, self.limits, self.place, clock, shorted=self.shorted)
 
 
 @dataclass(frozen=True)
 class BenchFile:
     """A checked bench file.
 
-    path: where it is. text: what it says, for the record of a run. clock: "wall" or "virtual".
-    parts: by name, in the order of the file. safe_order: their names, in the order of being made safe.
+    path: where it is. called: how messages call it. text: what it says, for the record of a run. clock: "wall" or
+    "virtual". parts: by name, in the order of the file. safe_order: their names, in the order of being made safe.
+    guarded: whether a guardian makes them safe should the process die.
     """
 
     path: Path
+    called: str
     text: str
     name: str
     description: str
     clock: str
     parts: Mapping[str, PartPlan]
     safe_order: Sequence[str]
+    guarded: bool
 
     def parts_for(self, function: Callable[..., Any]) -> dict[str, str]:
         """Return which part serves each role-typed positional parameter of `function`.
@@ -117,22 +131,25 @@ class BenchFile:
         return {name: chosen[name] for name in needed}
 
     @contextmanager
-    def open(self) -> Generator["Bench", None, None]:
+    def open(self, told: Told = lambda part, words, confirmed: None) -> Generator["Bench", None, None]:
         """Connect all parts; on leaving make all safe, then close all, whatever fails on the way.
 
+        `told` is called for each part when the bench is left, right after it was made safe or failed to be.
         What fails on leaving is raised; if an exception is already on its way, it is added to its notes.
         """
         bench = Bench(self, _CLOCKS[self.clock]())
         try:
             for name, plan in self.parts.items():
                 bench.parts[name] = plan.connect(bench.clock)
-                bench.parts[name] = plan.guarded(bench.parts[name], bench.clock)
+                part = bench.parts[name] = plan.guarded(bench.parts[name], bench.clock)
+                if isinstance(part, Guard):
+                    part.protect()
             yield bench
         except BaseException as error:
-            for failure in bench.leave():
+            for failure in bench.leave(told):
                 error.add_note(f"on leaving bench {self.name!r}: {in_words(failure)}")
             raise
-        raise_all(f"on leaving bench {self.name!r}", bench.leave())
+        raise_all(f"on leaving bench {self.name!r}", bench.leave(told))
 
 
 @dataclass
@@ -151,14 +168,39 @@ class Bench:
         """Return the part for each role-typed positional parameter of `function`. Raises BenchError."""
         return {name: self.parts[part] for name, part in self.file.parts_for(function).items()}
 
-    def leave(self) -> list[BaseException]:
+    def leave(self, told: Told) -> list[BaseException]:
         """Make all parts safe in their order, then close all; return what went wrong. `open` calls it."""
         raised: list[BaseException] = []
         for name in (name for name in self.file.safe_order if name in self.parts):
-            failures = try_all([self.parts[name].make_safe])
-            self.safety_report.append((name, "; ".join(map(in_words, failures)) or "safe"))
-            raised += failures
-        return raised + try_all([part.close for part in self.parts.values()])
+            words, failures = self._make_safe(name)
+            self.safety_report.append((name, words if failures else "safe"))
+            raised += failures + try_all([partial(told, name, words, not failures)])
+        closing = [partial(_tried, f"{name} was not closed", part.close) for name, part in self.parts.items()]
+        return raised + try_all(closing)
+
+    def _make_safe(self, name: str) -> tuple[str, list[BaseException]]:
+        """Make a part safe and read it back; return that in words, and what went wrong."""
+        part = self.parts[name]
+        make_safe = (
+            part.make_safe if isinstance(part, Guard) else partial(_tried, f"{name} was not made safe", part.make_safe)
+        )
+        confirmed: list[str] = []
+        failures = try_all([make_safe, lambda: confirmed.append(self._confirm(name))])
+        return "; ".join([*confirmed, *map(in_words, failures)]), failures
+
+    def _confirm(self, name: str) -> str:
+        """Return in words what the outputs of a part read back. Raises UnsafeError."""
+        part = self.parts[name]
+        if isinstance(part, Guard):
+            return part.confirm()
+        if self.file.parts[name].limits is None:
+            return "has no output"
+        raise UnsafeError(f"bench {self.file.name!r}: {name}: not confirmed safe: its limits are not in place")
+
+
+def _tried(what: str, action: Callable[[], None]) -> None:
+    """Do `action`; what it raises is raised again with `what` in front."""
+    raise_all(what, try_all([action]))
 
 
 def shipped() -> dict[str, Path]:
@@ -183,7 +225,15 @@ def load(name_or_path: str | Path) -> BenchFile:
         raise BenchError(f"{called}: byte {error.start + 1} is not UTF-8: save the file as UTF-8") from None
     except OSError as error:
         raise BenchError(f"{called}: {error.strerror}: give a file that can be read") from None
-    return _Reader(path, called, text).file()
+    return parse(text, path, called)
+
+
+def parse(text: str, path: Path, called: str | None = None) -> BenchFile:
+    """Check the text of a bench file as `load` does, such as one that a run has recorded. Raises BenchError.
+
+    called: how messages call it (default: by its path).
+    """
+    return _Reader(path, str(path) if called is None else called, text).file()
 
 
 def key_lines(text: str) -> dict[Key, int]:
@@ -269,8 +319,11 @@ class _Reader:
         for name in top.safe_order:
             if name not in plans:
                 raise self.error(("safe_order",), f"no part {name!r}; {suggestion(name, plans)}")
-        order = tuple(dict.fromkeys([*top.safe_order, *plans]))
-        return BenchFile(self.path, self.text, bench, top.description, top.clock, plans, order)
+        kinds = [envelope.role for envelope in ENVELOPES]
+        rest = sorted(plans, key=lambda name: kinds.index(plans[name].role))
+        order = tuple(dict.fromkeys([*top.safe_order, *rest]))
+        guarded = any(plan.real for plan in plans.values()) if top.guardian is None else top.guardian
+        return BenchFile(self.path, self.called, self.text, bench, top.description, top.clock, plans, order, guarded)
 
     def part(self, bench: str, name: str, content: object) -> PartPlan:
         table = ("parts", name)
@@ -289,7 +342,12 @@ class _Reader:
         safe = self.limits(guarding, keys.limits, (*table, "limits"))
         lines = {limit: self.line((*table, "limits", limit)) for limit in keys.limits or {}}
         place = Place(bench, name, lines)
-        return PartPlan(name, keys.driver, cls, guarding.role, settings, safe, place, self.line(driver))
+        entry = registry.drivers().get(keys.driver)
+        real = entry is None or entry.group != _SIMULATORS
+        shorted = keys.when_safe == "shorted"
+        if shorted and getattr(cls, "short_output", CurrentSource.short_output) is CurrentSource.short_output:
+            raise self.error((*table, "when_safe"), f"'{keys.driver}' can't short its output: leave this key out")
+        return PartPlan(name, keys.driver, cls, guarding.role, settings, safe, real, shorted, place, self.line(driver))
 
     def limits(self, guarding: Envelope, given: Mapping[str, object] | None, table: Key) -> object | None:
         role = guarding.role.__name__

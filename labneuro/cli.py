@@ -15,14 +15,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import labneuro
 
 if TYPE_CHECKING:
+    from labneuro.experiment import Protocol
     from labneuro.parameters import Parameter
-    from labneuro.run import Protocol
 
 # Errors that the input is to blame for, by module: an error whose module isn't loaded can't have been raised.
 _BAD_INPUT = {
@@ -31,7 +32,8 @@ _BAD_INPUT = {
     "labneuro.limits": "LimitError",
     "labneuro.parameters": "ParameterError",
     "labneuro.registry": "RegistryError",
-    "labneuro.store": "StoreError",
+    "labneuro.resume": "ResumeError",
+    "labneuro.journal": "StoreError",
 }
 
 
@@ -195,6 +197,185 @@ def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
+# labneuro replay, resume, rebuild
+
+
+def _replay(arguments: list[str]) -> int:
+    """Run the protocol of a run again with its file answering."""
+    words = "Run the protocol of a run again with its file answering. Exit status 1 at the first difference."
+    parser = Parser("labneuro replay", words)
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run file, or the journal of a run")
+    parser.add_argument("--code-changed", action="store_true", help="show what code made the run, and what runs now")
+    given = parser.read(arguments)
+
+    from rich.console import Console
+
+    from labneuro.layout import printable, show_lines
+    from labneuro.provenance import provenance
+    from labneuro.replay import replay
+    from labneuro.report import code_of
+    from labneuro.store import RunFile
+
+    run = RunFile(given["run"])
+    outcome = replay(run)
+    lines = [
+        ("identical", f"{_counted(outcome.questions, 'question')}, {_counted(outcome.records, 'record')}"),
+        ("recording", f"{run.state}: {run.note}".removesuffix(": ")),
+    ]
+    if run.damage:
+        lines.append(("damage", run.damage))
+    if given["code_changed"]:
+        lines += [("made by", code_of(run.provenance)), ("now", code_of(provenance()))]
+    show_lines(lines, Console())
+    if outcome.difference:
+        sys.stdout.write(f"DIFFERENT: {printable(outcome.difference, keep=chr(10))}\n")
+    return 1 if outcome.difference or run.damage else 0
+
+
+def _resume(arguments: list[str]) -> int:
+    """Go on with a run that was stopped, failed or killed."""
+    parser = Parser("labneuro resume", "Go on with a run that was stopped, failed or killed, in its own file.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run file, or the journal of a run")
+    bench_help = "go on with this bench file, if that of the run has changed since"
+    parser.add_argument("--bench", dest="--bench", metavar="FILE", help=bench_help)
+    parser.add_argument("--cut", action="store_true", help="go on from before the damage of a journal; a copy is kept")
+    parser.add_argument("--no-figure", dest="--no-figure", action="store_true", help="draw no figure at the end")
+    given = parser.read(arguments)
+
+    from rich.console import Console
+
+    from labneuro import bench
+    from labneuro.registry import load_protocol
+    from labneuro.report import report
+    from labneuro.resume import resume
+    from labneuro.store import RunFile
+
+    run = RunFile(given["run"])
+    bench_file = bench.load(given["--bench"]) if given["--bench"] else None
+    result = resume(run, bench=bench_file, cut=given["cut"], ask=_ask)
+    report(result, load_protocol(run.protocol), Console(), figure=not (given["--no-figure"] or result.aborted))
+    return 0 if result.interrupt is None else 128 + result.interrupt
+
+
+def _ask(question: str) -> bool | None:
+    """Put a question to whoever sits at the terminal; None if nobody does or knows."""
+    if not sys.stdin.isatty():
+        return None
+    from rich.prompt import Prompt
+
+    answer = Prompt.ask(question, choices=["yes", "no", "unknown"])
+    return {"yes": True, "no": False}.get(answer)
+
+
+def _rebuild(arguments: list[str]) -> int:
+    """Make the run file of a run whose process is dead."""
+    parser = Parser("labneuro rebuild", "Make the run file of a run from its journal, after its process has died.")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run file, or the journal of a run")
+    given = parser.read(arguments)
+
+    from labneuro.recording import completed
+    from labneuro.store import RunFile
+
+    run = RunFile(given["run"])
+    lost = completed(run)
+    sys.stdout.write(f"{run.path}: {run.state}, {_counted(run.steps.count, 'step')}\n")
+    if lost:
+        sys.stdout.write(f"{lost}; {run.journal} is kept\n")
+    return 1 if lost else 0
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+# labneuro watch, runs, diff
+
+
+def _watch(arguments: list[str]) -> int:
+    """Watch a run that goes on."""
+    words = "Watch a run that goes on, and say how it ends. Exit status 1 if it fails or its process dies."
+    parser = Parser("labneuro watch", words)
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run file, or the journal of a run")
+    given = parser.read(arguments)
+
+    from rich.console import Console
+
+    from labneuro.watch import watch
+
+    return watch(given["run"], Console())
+
+
+def _runs(arguments: list[str]) -> int:
+    """List the runs in a folder."""
+    from labneuro.browse import KEYS, STATES, listing, runs_in
+
+    parser = Parser("labneuro runs", "List the runs in a folder, the newest last.")
+    parser.add_argument("folder", metavar="FOLDER", type=Path, nargs="?", default=Path("runs"), help="default: runs")
+    parser.add_argument("--protocol", metavar="NAME", help="only runs of this protocol")
+    parser.add_argument("--bench", metavar="NAME", help="only runs on this bench")
+    parser.add_argument("--state", choices=STATES, help="only runs in this state")
+    since_help = "only runs begun on this day or later, as 2026-11-01; or 2026-11-01T20:30"
+    parser.add_argument("--since", metavar="DATE", type=_moment, default=0.0, help=since_help)
+    parser.add_argument("--sort", choices=KEYS, default="when", help="default: when")
+    parser.add_argument("--reverse", action="store_true", help="the other way round")
+    parser.add_argument("--json", action="store_true", help="print a list of objects")
+    given = parser.read(arguments)
+
+    runs = [
+        run
+        for run in runs_in(given["folder"])
+        if all(given[what] in {None, KEYS[what](run)} for what in ("protocol", "bench", "state"))
+        and KEYS["when"](run) >= given["since"]
+    ]
+    runs.sort(key=KEYS[given["sort"]], reverse=given["reverse"])
+    if given["json"]:
+        objects = [{**vars(run), "path": str(run.path)} for run in runs]
+        sys.stdout.write(json.dumps(_jsonable(objects), allow_nan=False, indent=2) + "\n")
+        return 0
+
+    from rich.console import Console
+
+    console = Console()
+    for line in listing(runs, console.width if console.is_terminal else None):
+        console.print(line, soft_wrap=True)
+    return 0
+
+
+def _moment(text: str) -> float:
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no date: write it like 2026-11-01") from None
+
+
+def _diff(arguments: list[str]) -> int:
+    """Compare two runs."""
+    words = "Compare two runs. Exit status 0 if all but the code is identical, 1 if not."
+    parser = Parser("labneuro diff", words)
+    parser.add_argument("runs", metavar="RUN", type=Path, nargs=2, help="two run files, or journals of runs")
+    given = parser.read(arguments)
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from labneuro.diff import CODE, differences
+    from labneuro.layout import printable, show
+    from labneuro.store import RunFile
+
+    first, second = map(RunFile, given["runs"])
+    found = differences(first, second)
+    console = Console()
+    console.print(Text(f"- {first.path}\n+ {second.path}\n"), soft_wrap=True)
+    show(
+        {
+            title: [(printable(a), printable(b)) for a, b in lines] or [("identical", "")]
+            for title, lines in found.items()
+        },
+        console,
+    )
+    return 1 if any(lines for title, lines in found.items() if title != CODE) else 0
+
+
 # labneuro list, show, plot, doctor
 
 
@@ -295,6 +476,12 @@ def _doctor(arguments: list[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "run": _run,
+    "resume": _resume,
+    "replay": _replay,
+    "rebuild": _rebuild,
+    "watch": _watch,
+    "runs": _runs,
+    "diff": _diff,
     "list": _list,
     "show": _show,
     "plot": _plot,

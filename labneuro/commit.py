@@ -5,6 +5,7 @@ process down. Behind this file it never sees one. A commit writes what lengthens
 no room for that, the file is cut back to where it was and stays as it was after the last commit.
 """
 
+import os
 from io import SEEK_CUR, SEEK_END, SEEK_SET, RawIOBase
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +46,10 @@ class CommittedFile(RawIOBase):
                 self._put(start, data[: end - start])
         self._disk.truncate(self._size)
         self._committed = self._size
+
+    def sync(self) -> None:
+        """Force what was committed to the disk."""
+        os.fsync(self._disk.fileno())
 
     def close(self) -> None:  # noqa: D102
         if not self.closed:

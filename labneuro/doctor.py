@@ -5,8 +5,9 @@ import os
 import platform
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -19,6 +20,7 @@ from rich.text import Text
 from labneuro import bench, registry
 from labneuro.attempts import in_words
 from labneuro.datasets.fetch import FOLDER_VARIABLE
+from labneuro.guardian import guarding
 from labneuro.provenance import installed
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -51,6 +53,7 @@ def examine() -> Iterator[Finding]:
     yield cores()
     yield kernel_cache()
     yield emulated_bench()
+    yield guardian()
     yield from entry_points()
     yield folder(Path.cwd())
     yield data_sets()
@@ -117,6 +120,18 @@ def emulated_bench() -> Finding:
         remedy = "reinstall labneuro: python -m pip install --force-reinstall --no-deps labneuro"
         return Finding("emulated bench", "fail", in_words(error), remedy)
     return Finding("emulated bench", "ok", chips)
+
+
+def guardian() -> Finding:
+    """Start a guardian, as a run on real instruments does, and end it."""
+    began = time.monotonic()
+    try:
+        with guarding(replace(bench.load("emulated"), guarded=True), Path(os.devnull)):
+            seconds = time.monotonic() - began
+    except Exception as error:  # noqa: BLE001 - whatever stops it would stop a run on real instruments
+        remedy = "emulated chips need none; without one, real instruments need guardian = false in their bench file"
+        return Finding("guardian", "warn", in_words(error), remedy)
+    return Finding("guardian", "ok", f"ready after {seconds:.1f} s")
 
 
 def entry_points() -> Iterator[Finding]:

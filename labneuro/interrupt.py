@@ -29,6 +29,9 @@ class Interrupt:
         self.aborted = False
         self.message = ""
         self._abortable = False
+        self._held = False
+        self._pending = False
+        self._paused = threading.Event()
         self._aloud = aloud
 
     @contextmanager
@@ -54,6 +57,32 @@ class Interrupt:
         finally:
             self._abortable = False
 
+    def hold(self) -> None:
+        """Hold back a KeyboardInterrupt until `release`: what happens in between is not to be torn."""
+        self._held = True
+
+    def release(self) -> None:
+        """Raise the KeyboardInterrupt that was held back, if there was one."""
+        self._held = False
+        if self._pending:
+            self._pending = False
+            raise KeyboardInterrupt
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run is to wait after its step."""
+        return self._paused.is_set()
+
+    def pause(self) -> None:
+        """Let the run wait after its step, all outputs as they are."""
+        self._paused.set()
+        self._say("pausing after this step; p goes on, Ctrl-C stops")
+
+    def go_on(self) -> None:
+        """Let a run that is paused go on."""
+        self._paused.clear()
+        self.message = ""
+
     def _hear(self, number: int, _: FrameType | None) -> None:
         if self.requested is None:
             self.requested = signal.Signals(number)
@@ -62,6 +91,9 @@ class Interrupt:
             self._abortable = False
             self.aborted = True
             self._say("aborting; leaving the bench safe")
+            if self._held:
+                self._pending = True
+                return
             raise KeyboardInterrupt
         else:
             self._say("leaving the bench safe, please wait")

@@ -30,3 +30,8 @@ def show(tables: Mapping[str, Lines], console: Console) -> None:
     for i, (title, lines) in enumerate(filled.items()):
         console.print(Text(f"\n{title}" if i else title, style="bold underline"))
         show_lines(lines, console)
+
+
+def printable(text: str, keep: str = "") -> str:
+    """Return text from a file without what could steer a terminal; keep: characters that may stay all the same."""
+    return "".join(c if c.isprintable() or c in keep else " " for c in text)

@@ -1,13 +1,14 @@
 """How far a run is: steps, rate, time left, last values; live on a terminal, as plain lines elsewhere."""
 
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
 from types import TracebackType
 from typing import Any, Self, cast, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
@@ -49,6 +50,12 @@ class Pace:
             if self._total and self._total > self.steps:
                 words.append(f"{duration((self._total - self.steps) / rate)} left")
         return "  ".join(words)
+
+
+def expected_steps(parameters: Mapping[str, object]) -> int | None:
+    """Return how many steps a run will have, as far as its parameters tell."""
+    total = parameters.get("steps", parameters.get("points"))
+    return total if isinstance(total, int) and total > 0 else None
 
 
 class ProgressDisplay:
@@ -139,12 +146,24 @@ class _Live(Progress):
 def scalars(record: object) -> str:
     """Return the single numbers and words in a record, with units: "train 0.714  bias 4.5 mA"."""
     hints = get_type_hints(type(record), include_extras=True)
-    texts: list[str] = []
-    for field in fields(cast("Any", record)):
-        value = getattr(record, field.name)
-        if np.ndim(value) == 0:
-            texts.append(f"{field.name} {number(value, unit_of(hints[field.name]) or '')}")
-    return "  ".join(texts)
+    values = {field.name: getattr(record, field.name) for field in fields(cast("Any", record))}
+    units = {name: unit_of(hints[name]) or "" for name in values}
+    return single({name: value for name, value in values.items() if np.ndim(value) == 0}, units)
+
+
+def single(values: Mapping[str, object], units: Mapping[str, str]) -> str:
+    """Return single numbers and words by name, with their units: "train 0.714  bias 4.5 mA"."""
+    return "  ".join(f"{name} {number(value, units.get(name, ''))}" for name, value in values.items())
+
+
+def quantity(value: object, unit: str) -> str:
+    """Return a value of any shape as a person reads it; a long array by its shape."""
+    array: NDArray[Any] = np.asarray(value)
+    if array.ndim == 0:
+        return number(value, unit)
+    if array.ndim == 1 and array.size <= 12:
+        return ", ".join(number(item, unit) for item in array)
+    return f"{' × '.join(map(str, array.shape))} {array.dtype} {unit}".rstrip()
 
 
 def number(value: object, unit: str) -> str:

@@ -1,19 +1,21 @@
 """What there is to say about a run when it is over: its summary, its file and its figure."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
 from labneuro.attempts import in_words
-from labneuro.layout import show_lines
-from labneuro.progress import duration, number
-from labneuro.run import Protocol, RunResult, numbered
+from labneuro.experiment import Protocol
+from labneuro.layout import printable, show_lines
+from labneuro.progress import duration, quantity
+from labneuro.run import RunResult, numbered
 from labneuro.store import RunFile
+
+_EVENTS = 20  # shown at most, the last ones
 
 
 def report(result: RunResult, protocol: Protocol, console: Console, *, figure: bool = True) -> None:
@@ -29,6 +31,7 @@ def report(result: RunResult, protocol: Protocol, console: Console, *, figure: b
         lines += summary(run) if summary is not None and result.steps else []
     except Exception as error:  # noqa: BLE001 - the summary is the protocol's code
         lines.append(("summary", f"failed: {in_words(error)}"))
+    lines.append(("bench left", "; ".join(f"{part.part} {part.words}" for part in result.left)))
     lines.append(("file", str(result.path)))
     if figure and result.steps:
         try:
@@ -56,43 +59,35 @@ def _of_module(protocol: Protocol | None, name: str) -> Callable[[RunFile], Any]
 def contents(run: RunFile) -> dict[str, list[tuple[str, str]]]:
     """Return what is in a run file, as labelled lines under headings."""
     steps, provenance = run.steps, run.provenance
-    changed = " with changes" if provenance.get("dirty") else ""
     head = {
         "protocol": f"{run.protocol}: {run.doc.partition(chr(10))[0]}",
         "state": f"{run.state}: {run.note}".removesuffix(": "),
         "began": run.start_time,
         "ended": run.end_time,
+        "damage": run.damage,
         "steps": str(steps.count),
         "bench": run.bench_name,
         **run.parts,
-        "commit": f"{provenance.get('commit', '')}{changed}",
-        "labneuro": str(provenance.get("labneuro_version", "")),
+        "code": code_of(provenance),
         "host": str(provenance.get("host", "")),
         "command": str(provenance.get("command", "")),
     }
     tables = {
         "Run": [(name, text) for name, text in head.items() if text],
         "Parameters": [
-            (name, _value(v, run.units.get(f"parameters/{name}", ""))) for name, v in run.parameters.items()
+            (name, quantity(v, run.units.get(f"parameters/{name}", ""))) for name, v in run.parameters.items()
         ],
-        "Last step": [(name, _value(v, run.units.get(f"steps/{name}", ""))) for name, v in run.last().items()],
+        "Last step": [(name, quantity(v, run.units.get(f"steps/{name}", ""))) for name, v in run.last().items()],
+        "On the way": [(f"{datetime.fromtimestamp(e.time):%H:%M:%S} {e.what}", e.words) for e in run.events[-_EVENTS:]],
         "Other records": [
             (name, f"{fields.count}, each with {', '.join(fields)}") for name, fields in run.records.items()
         ],
     }
-    return {title: [(name, _printable(text)) for name, text in lines] for title, lines in tables.items() if lines}
+    return {title: [(name, printable(text)) for name, text in lines] for title, lines in tables.items() if lines}
 
 
-def _value(value: object, unit: str) -> str:
-    """Return a value as a person reads it; a long array by its shape."""
-    array: NDArray[Any] = np.asarray(value)
-    if array.ndim == 0:
-        return number(value, unit)
-    if array.ndim == 1 and array.size <= 12:
-        return ", ".join(number(item, unit) for item in array)
-    return f"{' × '.join(map(str, array.shape))} {array.dtype} {unit}".rstrip()
-
-
-def _printable(text: str) -> str:
-    """Return text from a file without what could steer a terminal."""
-    return "".join(c if c.isprintable() else " " for c in text)
+def code_of(provenance: Mapping[str, Any]) -> str:
+    """Return in words what code ran: version, commit, and whether the tree had changes since."""
+    changed = " with changes" if provenance.get("dirty") else ""
+    commit = str(provenance.get("commit", ""))
+    return f"labneuro {provenance.get('labneuro_version', '')}" + (f", commit {commit}{changed}" if commit else "")

@@ -1,32 +1,35 @@
 """One execution of a protocol: from a bench and parameters to a run file, the bench left safe in any case.
 
-What is recorded is in `labneuro.store`, what happens on Ctrl-C in `labneuro.interrupt`.
+What crosses between protocol and bench is in `labneuro.crossing`, what is recorded in `labneuro.recording`, what
+happens on Ctrl-C in `labneuro.interrupt`, going on after a break in `labneuro.resume`.
 """
 
-import inspect
 import signal
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, cast, get_args, get_type_hints
+from typing import Any
 
 from rich.console import Console
 
 from labneuro.attempts import in_words
-from labneuro.bench import BenchFile
+from labneuro.bench import Bench, BenchFile, Told
+from labneuro.crossing import Crossing, yielded_at
+from labneuro.experiment import Experiment, Protocol
+from labneuro.guardian import guarding
 from labneuro.interrupt import Interrupt
-from labneuro.parameters import parameters as parameters_of
-from labneuro.parameters import validated
-from labneuro.progress import ProgressDisplay
+from labneuro.journal import Answered, Left, Noted, Raised, Resumed
+from labneuro.keyboard import listening_to_keys
+from labneuro.progress import ProgressDisplay, expected_steps
 from labneuro.provenance import provenance
-from labneuro.store import RunWriter, State, StoreError
-
-Protocol = Callable[..., Iterator[Any]]
+from labneuro.recording import RunWriter
+from labneuro.script import Deviation, Script
+from labneuro.store import State, StoreError, journal_of
 
 _FOLDER = Path("runs")
 _END = object()
@@ -37,7 +40,8 @@ class RunResult:
     """How a run ended.
 
     path: its file. state: "finished" or "stopped". interrupt: the signal that stopped it. aborted: whether
-    its last step was broken off. steps: how many are recorded. seconds: how long it took.
+    its last step was broken off. steps: how many are recorded. seconds: how long it took. left: each part with
+    what was read back when the bench was left.
     """
 
     path: Path
@@ -46,6 +50,7 @@ class RunResult:
     aborted: bool
     steps: int
     seconds: float
+    left: tuple[Left, ...]
 
 
 def execute(
@@ -58,7 +63,7 @@ def execute(
     progress: bool = True,
     console: Console | None = None,
 ) -> RunResult:
-    """Run `protocol` on `bench` and record what it yields.
+    """Run `protocol` on `bench` and record what it asks, what it is answered and what it yields.
 
     parameters: values of its keyword parameters, checked and completed here. out: the new run file (default:
     runs/<name>-<time>.h5). name: of the protocol (default: the function's). console: for the progress
@@ -67,57 +72,113 @@ def execute(
 
     Raises ParameterError or BenchError before anything is touched, StoreError if the file can't be made. Whatever the
     protocol or the bench raises is raised again, and the file says "failed". It is removed if it holds no record, or
-    no step and the error is a ValueError: the input was bad. KeyboardInterrupt is raised only while the bench is
-    being opened; later, a run that is interrupted is "stopped".
+    no step and the error is a ValueError: the input was bad; unless a part could not be made safe. KeyboardInterrupt is
+    raised only while the bench is being opened; later, a run that is interrupted is "stopped".
     """
-    name = name or protocol.__name__
-    values = validated(protocol, parameters)
-    bench.parts_for(protocol)
+    experiment = Experiment.of(protocol, parameters, name)
+    head = _head(experiment, bench)
+    writer = _new_file(out, experiment.name, lambda path: RunWriter(path, head, experiment.step_type()))
+    try:
+        return conduct(experiment, bench, writer, console if progress else None, quiet=not progress)
+    finally:
+        if out is None:
+            with suppress(OSError):
+                _FOLDER.rmdir()  # it may have been made for nothing
+
+
+def conduct(
+    experiment: Experiment,
+    bench: BenchFile,
+    writer: RunWriter,
+    console: Console | None = None,
+    *,
+    quiet: bool = False,
+    script: Script | None = None,
+    put_back: Callable[[Bench], Answered | Raised | None] | None = None,
+) -> RunResult:
+    """Let a protocol play on a bench, recorded by `writer`. As `execute`, which see.
+
+    quiet: show no progress. script: what is known of the run; the bench is opened when it ends. put_back: brings the
+    bench to where it was then, and returns what answers the next question, if not its part.
+    """
     console = console or Console(stderr=True)
-    interrupt = Interrupt(aloud=not (progress and console.is_terminal))
+    interrupt = Interrupt(aloud=quiet or not console.is_terminal)
+    left: list[Left] = []
     began = time.monotonic()
-    describe = partial(
-        RunWriter,
-        protocol=name,
-        doc=inspect.getdoc(protocol) or "",
-        parameters=values,
-        units={p.name: p.unit for p in parameters_of(protocol)},
-        bench=bench.text,
-        bench_name=bench.name,
-        provenance=provenance(),
-        step_type=_step_type(protocol),
-    )
-    writer = _new_file(out, name, describe)
+
+    def told(part: str, words: str, confirmed: bool) -> None:
+        left.append(Left(part, words, confirmed))
+        writer.write(left[-1])
+
     with interrupt.listening():
         try:
             with ExitStack() as stack:
-                display = ProgressDisplay(console, name, _total(values), interrupt) if progress else None
+                display = (
+                    None
+                    if quiet
+                    else ProgressDisplay(console, experiment.name, expected_steps(experiment.values), interrupt)
+                )
                 if display is not None:
                     stack.enter_context(display)
-                with interrupt.abortable():
-                    opened = stack.enter_context(bench.open())
-                writer.identify({part: role.identity for part, role in opened.parts.items()})
-                records: object = protocol(**opened.roles_for(protocol), **values)
-                state = _record(_yielded(name, records), writer, interrupt, display)
+                    stack.enter_context(listening_to_keys(interrupt))
+
+                def live() -> None:
+                    if script is not None:
+                        writer.write(Resumed(_head(experiment, bench)))
+                    opened = stack.enter_context(_opened(bench, writer, told))
+                    instead = put_back(opened) if put_back is not None and interrupt.requested is None else None
+                    crossing.connect(opened.parts, opened.clock, 0 if script is None else script.asked, instead)
+
+                crossing = Crossing(writer.write, interrupt, script, live)
+                if script is None:
+                    with interrupt.abortable():
+                        live()
+                records = experiment.begin(crossing, bench.parts_for(experiment.protocol))
+                state = _record(records, crossing, writer, interrupt, display)
+                if crossing.script is not None:  # the journal ends here, but the bench may never have been left
+                    put_back = None
+                    live()
         except BaseException as error:
-            _fail(writer, error)
-            if out is None:
-                with suppress(OSError):
-                    _FOLDER.rmdir()  # it may have been made for nothing
+            _fail(writer, error, empty=script is None and all(part.confirmed for part in left))
             raise
         writer.finish(state, _note(interrupt) if state == "stopped" else "")
     seconds = time.monotonic() - began
     stopped_by = interrupt.requested if state == "stopped" else None
-    return RunResult(writer.path, state, stopped_by, interrupt.aborted, writer.steps, seconds)
+    return RunResult(writer.path, state, stopped_by, interrupt.aborted, writer.steps, seconds, tuple(left))
 
 
-def _yielded(name: str, records: object) -> Iterator[Any]:
-    if not isinstance(records, Iterator):
-        raise TypeError(f"protocol {name} returned {records!r:.60}: a protocol yields its records, it returns nothing")
-    return cast("Iterator[Any]", records)
+def _head(experiment: Experiment, bench: BenchFile) -> dict[str, Any]:
+    """Return what a journal begins with. Raises BenchError if the bench lacks a part."""
+    return {
+        **experiment.head(),
+        "bench": bench.text,
+        "bench_name": bench.name,
+        "bench_path": str(bench.path.absolute()),
+        "bench_called": bench.called,
+        "parts": bench.parts_for(experiment.protocol),
+        "provenance": provenance(),
+    }
 
 
-def _record(records: Iterator[Any], writer: RunWriter, interrupt: Interrupt, display: ProgressDisplay | None) -> State:
+@contextmanager
+def _opened(bench: BenchFile, writer: RunWriter, told: Told) -> Generator[Bench, None, None]:
+    """Open a bench under the eyes of its guardian."""
+
+    def noted(words: str) -> None:
+        writer.write(Noted("guardian", words))
+
+    with guarding(bench, journal_of(writer.path), noted), bench.open(told) as opened:
+        writer.identify({part: role.identity for part, role in opened.parts.items()})
+        yield opened
+
+
+def _record(
+    records: Iterator[Any],
+    crossing: Crossing,
+    writer: RunWriter,
+    interrupt: Interrupt,
+    display: ProgressDisplay | None,
+) -> State:
     """Write what a protocol yields until it ends or is interrupted, and let it clean up behind itself."""
     try:
         while interrupt.requested is None:
@@ -126,9 +187,16 @@ def _record(records: Iterator[Any], writer: RunWriter, interrupt: Interrupt, dis
             if record is _END:
                 return "finished"
             before = writer.steps
-            writer.append(record)
+            for entry in writer.taken_apart(record):
+                if crossing.script is not None and crossing.script.next is not None:
+                    crossing.script.confirm(entry, yielded_at(records))
+                    writer.count(entry)
+                else:
+                    writer.write(entry)
             if display is not None and writer.steps > before:
                 display.advance(record)
+            if interrupt.paused:
+                _wait(writer, interrupt)
     except KeyboardInterrupt:
         if not interrupt.aborted:
             raise
@@ -139,6 +207,13 @@ def _record(records: Iterator[Any], writer: RunWriter, interrupt: Interrupt, dis
     return "stopped"
 
 
+def _wait(writer: RunWriter, interrupt: Interrupt) -> None:
+    writer.write(Noted("paused", "all outputs stay as they are"))
+    while interrupt.paused and interrupt.requested is None:
+        threading.Event().wait(0.05)
+    writer.write(Noted("continued", ""))
+
+
 def _note(interrupt: Interrupt) -> str:
     if interrupt.requested is None:
         return ""
@@ -146,15 +221,20 @@ def _note(interrupt: Interrupt) -> str:
     return f"aborted by {by}" if interrupt.aborted else f"stopped by {by}"
 
 
-def _fail(writer: RunWriter, error: BaseException) -> None:
-    """Let the file say that the run failed; remove it if it holds nothing, or the input was bad from the start."""
-    if not writer.records or (not writer.steps and isinstance(error, ValueError)):
+def _fail(writer: RunWriter, error: BaseException, *, empty: bool) -> None:
+    """Let the file say that the run failed; if it may be `empty`, remove it without records or after bad input."""
+    if isinstance(error, Deviation):
+        writer.close()  # nothing has happened: the run stays as it was
+        return
+    if empty and (not writer.records or (not writer.steps and isinstance(error, ValueError))):
         writer.discard()
         return
     try:
         writer.finish("failed", "; ".join([in_words(error), *getattr(error, "__notes__", [])]))
     except StoreError as trouble:
         error.add_note(str(trouble))
+    finally:
+        writer.close()
     before = {0: "what was recorded before it is", 1: "the step before it is"}
     kept = before.get(writer.steps, f"the {writer.steps} steps before it are")
     error.add_note(f"{kept} kept in {writer.path}")
@@ -178,19 +258,6 @@ def _new_file(out: Path | None, name: str, new: Callable[[Path], RunWriter]) -> 
         try:
             return new(path)
         except StoreError:
-            if not path.exists():
+            if not path.exists() and not journal_of(path).exists():
                 raise
     raise AssertionError("there is always another number")
-
-
-def _step_type(protocol: Protocol) -> type | None:
-    """Return the first dataclass in what a protocol is annotated to yield."""
-    yielded: Any = next(iter(get_args(get_type_hints(protocol).get("return"))), None)
-    kinds: tuple[Any, ...] = (yielded, *get_args(yielded))
-    return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
-
-
-def _total(values: Mapping[str, object]) -> int | None:
-    """Return the expected number of steps, as far as the parameters tell."""
-    total = values.get("steps", values.get("points"))
-    return total if isinstance(total, int) and total > 0 else None

@@ -67,6 +67,31 @@ class Spectrum:
         return Spectrum(self.frequency, self.density[point], self.rbw, self.averages)
 
 
+@dataclass(frozen=True)
+class Pulses:
+    """Equal rectangular voltage pulses, one after the other.
+
+    amplitude: V into an open circuit, of either sign. width: of each pulse, s. count: how many.
+    """
+
+    amplitude: float
+    width: float
+    count: int = 1
+
+
+def source_currents(currents: FloatArray) -> FloatArray:
+    """Return the currents of sources in series for device `currents`, (..., oscillators), A.
+
+    In series, device k carries the sum of sources 1 to k.
+    """
+    return np.diff(currents, axis=-1, prepend=0.0)
+
+
+def device_currents(sources: FloatArray) -> FloatArray:
+    """Return the currents through devices in series for currents of their `sources`, (..., oscillators), A."""
+    return np.cumsum(sources, axis=-1)
+
+
 def state_name(state: ArrayLike) -> str:
     """Name a synchronisation state as the literature does: [0, 2, 0, 1] is "2B,4A"; nothing locked is "none"."""
     locked = [f"{i}{chr(ord('A') + int(s) - 1)}" for i, s in enumerate(np.asarray(state), start=1) if s > 0]

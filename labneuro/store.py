@@ -1,191 +1,79 @@
-"""The run file: one HDF5 file a run, laid out as NeXus, readable while it grows and after a crash.
+"""Reading runs: the run file, or the journal of a run that goes on or was killed; to the reader they are one.
 
-`/entry/steps/<field>` holds what the protocol yielded, first axis the step; docs/runs.md shows the layout. It
-is written with the oldest HDF5 structures and committed after every record, so that a killed process and a
-full disk leave a file that opens and holds every step before.
+`/entry/steps/<field>` of a run file holds what the protocol yielded, first axis the step; docs/runs.md shows the
+layout. As long as a journal lies beside it, the journal is the truth, and a run file made from it is read.
 """
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import math
 import os
 import re
+import shutil
+import tempfile
+import weakref
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import is_dataclass
-from datetime import datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self, cast, get_args
+from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from labneuro.commit import CommittedFile
-from labneuro.records import ORDER, TEXT, RecordError, Table, new_group, table_name
+from labneuro.filelock import is_locked
+from labneuro.journal import JournalError, Reader, StoreError
+from labneuro.mirror import JOURNAL, ORDER, rebuild
+from labneuro.records import RESERVED
 
-State = Literal["finished", "stopped", "interrupted", "failed"]
-"""How a run ended; written as "interrupted" at its start, so that a run that is killed says so."""
+State = Literal["running", "finished", "stopped", "interrupted", "failed"]
+"""How a run stands, or ended: "interrupted" if its process died without saying."""
 
-_RESERVED = frozenset({"steps", "protocol", "parameters", "bench", "provenance"})
-
-
-class StoreError(OSError):
-    """A run file can't be made, written or read; the message says which, why and what to do."""
-
-
-def now() -> str:
-    """Return the time with its zone, as ISO 8601 writes it."""
-    return datetime.now().astimezone().isoformat(timespec="seconds")
+_LARGE = 2**20  # bytes that may be read whatever the file holds
+_DENSEST = 1100  # bytes that one stored byte can stand for: gzip reaches 1032
 
 
-class RunWriter:
-    """A run file that is being written; the path must be free.
+def journal_of(path: Path) -> Path:
+    """Return where the journal of a run lies while it goes on, and after it was killed."""
+    return path.parent / f"{path.stem}.journal"
 
-    protocol, doc: name of the protocol and what it does. parameters, units: their values and units by name.
-    bench, bench_name: text and name of the bench file. provenance: what runs where. step_type: the dataclass
-    whose records are the steps (None: the first that comes). `steps` and `records` count what has been
-    written.
 
-    Raises StoreError if the file exists or can't be made. Leaving the writer as a context closes the file;
-    without `finish` it says that the run was interrupted.
-    """
+class Event(NamedTuple):
+    """Something that happened on the way: time, s since 1970; what kind of thing; its words."""
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        protocol: str,
-        doc: str = "",
-        parameters: Mapping[str, object],
-        units: Mapping[str, str],
-        bench: str,
-        bench_name: str,
-        provenance: Mapping[str, object],
-        step_type: type | None = None,
-    ) -> None:
-        self.path = path
-        self.steps = 0
-        self.records = 0
-        self._step_type = step_type
-        self._tables: dict[str, Table] = {}
-        self._disk = _create(path)
-        try:
-            self._file: Any = h5py.File(self._disk, "w", libver="earliest")
-            start = now()
-            self._file.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "labneuro"})
-            self._entry: Any = new_group(self._file, "entry", "NXentry")
-            head = {"title": f"{protocol} {start}", "start_time": start, "end_time": ""}
-            for name, text in {**head, "state": "interrupted", "note": ""}.items():
-                _write(self._entry, name, text)
-            _write_group(self._entry, "protocol", "NXcollection", {"name": protocol, "doc": doc})
-            _write_group(self._entry, "parameters", "NXparameters", parameters, units)
-            _write_group(self._entry, "bench", "NXcollection", {"name": bench_name, "text": bench})
-            _write_group(self._entry, "provenance", "NXcollection", provenance)
-            self._file.flush()
-            self._disk.commit()
-        except OSError as error:
-            self.discard()
-            raise StoreError(f"{path} can't be made: {_reason(error)}; choose a place with room") from error
-        except BaseException:
-            self.discard()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-    def identify(self, parts: Mapping[str, str]) -> None:
-        """Write down what stands on the bench: the identity of each part."""
-        _write_group(self._entry["bench"], "parts", "NXcollection", parts)
-        self._commit()
-
-    def append(self, record: object) -> None:
-        """Write one record, a dataclass of numbers, text and arrays, and commit it.
-
-        Raises RecordError if a field can't be stored or differs in shape or type from the first record's, and
-        StoreError if the file can't be written (the disk is full, say); it keeps the records before.
-        """
-        if not is_dataclass(record) or isinstance(record, type):
-            raise RecordError(f"a protocol yielded {record!r:.60}: wrap what it records in a dataclass")
-        kind = type(record)
-        self._step_type = self._step_type or kind
-        name = "steps" if kind is self._step_type else table_name(kind)
-        if name not in self._tables:
-            self._tables[name] = self._new_table(name, record)
-        self._tables[name].append(record)
-        self._commit()
-        self.records += 1
-        self.steps += name == "steps"
-
-    def finish(self, state: State, note: str = "") -> None:
-        """Say how the run ended and why, and close the file. Raises StoreError if that can't be written."""
-        try:
-            for name, text in {"end_time": now(), "note": _clean(note), "state": state}.items():
-                self._entry[name][()] = text
-            self._commit()
-        finally:
-            self._close()
-
-    def discard(self) -> None:
-        """Close the file and remove it: the run never started."""
-        self._close()
-        self.path.unlink(missing_ok=True)
-
-    def _commit(self) -> None:
-        try:
-            self._file.flush()
-            self._disk.commit()
-        except OSError as error:
-            self._reopen()
-            raise StoreError(f"can't write to {self.path}: {_reason(error)}; make room and run again") from error
-
-    def _close(self) -> None:
-        """Close the file as it was last committed."""
-        self._file.close()
-        self._disk.close()
-
-    def _reopen(self) -> None:
-        """Drop what HDF5 wrongly believes to be on the disk and go on from what is there."""
-        self._close()
-        self._disk = CommittedFile(self.path, "r+")
-        self._file = h5py.File(self._disk, "r+", libver="earliest")
-        self._entry = self._file["entry"]
-        self._tables.clear()
-
-    def _new_table(self, name: str, record: object) -> Table:
-        if type(record) is not self._step_type and (name in _RESERVED or name in self._entry):
-            raise RecordError(f"/entry/{name} is taken: rename {type(record).__name__}, whose records would lie there")
-        table = Table(self._entry, name, record, numbered=name == "steps")
-        if table.signal is not None and (name == "steps" or "default" not in self._entry.attrs):
-            self._entry.attrs["default"] = name
-        return table
+    time: float
+    what: str
+    words: str
 
 
 class RunFile:
-    """A run file: finished, killed, or still growing.
+    """A run: finished, killed, or still growing. path: of its file or of its journal.
 
-    protocol, doc: name of the protocol and what it does. state, note: how the run ended and why. start_time,
-    end_time: ISO 8601, "" if the run never ended. parameters: values by name. bench, bench_name: text and
-    name of the bench file. parts: identity of each part of the bench. provenance: what ran where. steps:
-    arrays by field, first axis the step. records: the same for every other type of record, by its name.
-    units: "group/field" -> unit, "" for a plain number.
+    protocol, doc: name of the protocol and what it does. state, note: how the run stands or ended, and why.
+    start_time, end_time: ISO 8601, "" if the run never ended. parameters: values by name. bench, bench_name: text and
+    name of the bench file. parts: identity of each part of the bench. provenance: what ran where. steps: arrays by
+    field, first axis the step. records: the same for every other type of record, by its name. units: "group/field" ->
+    unit, "" for a plain number. events: what happened on the way. journal: the journal beside the file, if there is
+    one. damage: where that is damaged; what lies behind is missing here.
 
-    Arrays are read when they are asked for. Raises StoreError, now or then, if the file is missing, cut short
-    or no run. Nothing outside the file is ever read, whatever it links to.
+    Of a run that goes on this is how it stood when it was opened. Arrays are read when they are asked for. Raises
+    StoreError, now or then, if the file is missing, cut short or no run. Nothing outside the file is ever read,
+    whatever it links to.
     """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
-        with _reading(self.path) as entry:
+        if self.path.suffix == ".journal":
+            self.path = self.path.with_suffix(".h5")
+        self.journal: Path | None = journal_of(self.path) if journal_of(self.path).is_file() else None
+        self.damage = ""
+        running = self.journal is not None and is_locked(self.journal)
+        self._source = source = self._made_from(self.journal) if self.journal is not None else _Source(self.path)
+        with source.reading() as entry:
             head, protocol, bench = _values(entry), _group(entry, "protocol"), _group(entry, "bench")
             self.protocol = str(_values(protocol)["name"])
             self.doc = str(_values(protocol).get("doc", ""))
-            self.state = _state(head.get("state"))
+            self.state: State = "running" if running and self.journal is not None else _state(head.get("state"))
             self.note, self.title, self.start_time, self.end_time = (
                 str(head.get(name, "")) for name in ("note", "title", "start_time", "end_time")
             )
@@ -193,6 +81,8 @@ class RunFile:
             self.parts = {name: str(value) for name, value in _values(_group(bench, "parts")).items()}
             self.parameters = _values(_group(entry, "parameters"))
             self.provenance = _values(_group(entry, "provenance"))
+            events = [_values(_group(entry, "events")).get(name, ()) for name in Event._fields]
+            self.events = [Event(float(t), str(what), str(words)) for t, what, words in zip(*events, strict=True)]
             groups = [name for name in entry if _group(entry, name) is not None]
             self.units = {
                 f"{group}/{name}": _as_text(dataset.attrs["units"])
@@ -200,14 +90,114 @@ class RunFile:
                 for name, dataset in _datasets(_group(entry, group)).items()
                 if "units" in dataset.attrs
             }
-            self.steps = Fields(self.path, "steps", _group(entry, "steps"))
+            self.steps = Fields(source, "steps", _group(entry, "steps"))
             self.records: Mapping[str, Fields] = {
-                name: Fields(self.path, name, _group(entry, name)) for name in groups if name not in _RESERVED
+                name: Fields(source, name, _group(entry, name)) for name in groups if name not in RESERVED
             }
 
     def last(self) -> dict[str, Any]:
         """Return the values of the last step; empty if there is none."""
         return {name: self.steps[name][-1] for name in self.steps} if self.steps.count else {}
+
+    @contextmanager
+    def reader(self) -> Generator[Reader, None, None]:
+        """Open the journal of this run, wherever it lies. Raises StoreError if there is none."""
+        if self.journal is not None:
+            with Reader(self.journal) as reader:
+                yield reader
+            return
+        yield Reader(self._enclosed(), str(self.path))
+
+    def extract_journal(self, out: Path) -> None:
+        """Put the journal that the run file holds into a file of its own: all of it, or nothing. Raises StoreError."""
+        part = out.with_name(f"{out.name}.part")
+        try:
+            with part.open("wb") as file:
+                shutil.copyfileobj(self._enclosed(), file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(out)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{out} can't be made: {_reason(error)}; make room for it") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def _enclosed(self) -> BinaryIO:
+        with self._source.reading() as entry:
+            dataset = _datasets(entry).get(JOURNAL)
+            if dataset is None or dataset.dtype != np.uint8 or dataset.ndim != 1:
+                raise StoreError(f"{self.path} holds no journal: it was made by an older labneuro, or by others")
+            _check_size(dataset)
+        return cast("BinaryIO", _Enclosed(self._source))
+
+    def _made_from(self, journal: Path) -> "_Source":
+        """Return a run file made from a journal; one that can't be read leaves what lies beside it."""
+        descriptor, name = tempfile.mkstemp(".h5", "labneuro-")
+        os.close(descriptor)
+        source = _Source(Path(name), shown=self.path, temporary=True)
+        try:
+            damage = rebuild(journal, source.path, enclose=False)
+        except JournalError as error:
+            if not self.path.is_file():
+                raise
+            if journal.is_file():
+                self.damage = str(error)
+            else:  # the run has ended just now
+                self.journal = None
+            return _Source(self.path)
+        except OSError as error:
+            raise StoreError(f"{journal} can't be read: {_reason(error)}; make room in {source.path.parent}") from error
+        self.damage = str(damage or "")
+        return source
+
+
+class _Source:
+    """An HDF5 file to read from. shown: its name in messages. temporary: remove it with the last who reads it."""
+
+    def __init__(self, path: Path, *, shown: Path | None = None, temporary: bool = False) -> None:
+        self.path = path
+        self.shown = shown or path
+        if temporary:
+            weakref.finalize(self, path.unlink, missing_ok=True)
+
+    @contextmanager
+    def reading(self) -> Generator[Any, None, None]:
+        """Open the file and give its entry; whatever goes wrong inside is a StoreError in one line."""
+        if not self.path.is_file():
+            raise StoreError(f"{self.shown}: there is no such file; `labneuro run` ends by saying where its file is")
+        try:
+            with h5py.File(self.path, "r", locking=False) as file:
+                entry = _group(file, "entry")
+                if "name" not in _datasets(_group(entry, "protocol")):
+                    raise StoreError(  # noqa: TRY301
+                        f"{self.shown} is an HDF5 file, but no run of labneuro: it has no /entry/protocol/name"
+                    )
+                yield entry
+        except StoreError:
+            raise
+        except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
+            raise StoreError(
+                f"{self.shown} can't be read as a run: {_reason(error)}; take an intact copy, or try again if it grows"
+            ) from error
+
+
+class _Enclosed:
+    """The bytes of the journal in a run file as a stream."""
+
+    def __init__(self, source: _Source) -> None:
+        self._source = source
+        self._position = 0
+
+    def seek(self, position: int) -> None:
+        self._position = position
+
+    def read(self, size: int) -> bytes:
+        with self._source.reading() as entry:
+            part: NDArray[np.uint8] = entry[JOURNAL][self._position : self._position + size]
+        self._position += len(part)
+        return part.tobytes()
 
 
 class Fields(Mapping[str, NDArray[Any]]):
@@ -216,18 +206,18 @@ class Fields(Mapping[str, NDArray[Any]]):
     `count` is the number of records: the length of the shortest field, in case a crash tore the last record.
     """
 
-    def __init__(self, path: Path, group: str, source: Any) -> None:
-        columns = {name: dataset for name, dataset in _datasets(source).items() if dataset.shape}
+    def __init__(self, source: _Source, name: str, group: Any) -> None:
+        columns = {name: dataset for name, dataset in _datasets(group).items() if dataset.shape}
         self.count: int = min((len(dataset) for dataset in columns.values()), default=0)
-        self._path = path
-        self._group = group
+        self._source = source
+        self._name = name
         self._arrays: dict[str, NDArray[Any] | None] = dict.fromkeys(columns)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         array = self._arrays[name]
         if array is None:
-            with _reading(self._path) as entry:
-                array = self._arrays[name] = _read(_datasets(_group(entry, self._group))[name], slice(self.count))
+            with self._source.reading() as entry:
+                array = self._arrays[name] = _read(_datasets(_group(entry, self._name))[name], slice(self.count))
         return array
 
     def __iter__(self) -> Iterator[str]:
@@ -235,79 +225,6 @@ class Fields(Mapping[str, NDArray[Any]]):
 
     def __len__(self) -> int:
         return len(self._arrays)
-
-
-# Writing
-
-
-def _create(path: Path) -> CommittedFile:
-    try:
-        return CommittedFile(path, "x")
-    except FileExistsError:
-        what = "it exists and is never overwritten; choose another name, or move it away"
-    except FileNotFoundError:
-        what = f"there is no folder {path.parent}; make it first"
-    except OSError as error:
-        what = f"{_reason(error)}; choose a place that can be written"
-    raise StoreError(f"{path} can't be made: {what}")
-
-
-def _write_group(
-    parent: Any,
-    name: str,
-    nx_class: str,
-    values: Mapping[str, object],
-    units: Mapping[str, str] | None = None,
-) -> None:
-    group = new_group(parent, name, nx_class)
-    group.attrs[ORDER] = np.array(list(values), dtype=TEXT)
-    for key, value in values.items():
-        _write(group, key, value)
-        if unit := (units or {}).get(key):
-            group[key].attrs["units"] = unit
-
-
-def _write(group: Any, name: str, value: object) -> None:
-    """Write one value: number, text, array, None, or whatever `str` makes of it."""
-    if value is None:
-        group.create_dataset(name, data=h5py.Empty("f8"))
-        return
-    array: NDArray[Any] = np.asarray(value)
-    if array.dtype.kind in "biufc":
-        group.create_dataset(name, data=array)
-    elif array.dtype.kind == "U" and array.ndim:
-        group.create_dataset(name, data=array.astype(object), dtype=TEXT)
-    else:
-        group.create_dataset(name, data=_clean(str(value)), dtype=TEXT)
-
-
-def _clean(text: str) -> str:
-    """Return `text` as HDF5 can hold it: valid UTF-8 without NUL."""
-    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
-
-
-# Reading
-
-
-@contextmanager
-def _reading(path: Path) -> Generator[Any, None, None]:
-    """Open a run file and give its entry; whatever goes wrong inside is a StoreError in one line."""
-    if not path.is_file():
-        raise StoreError(f"{path}: there is no such file; `labneuro run` ends by saying where its file is")
-    try:
-        with h5py.File(path, "r", locking=False) as file:
-            entry = _group(file, "entry")
-            if "name" not in _datasets(_group(entry, "protocol")):
-                raise StoreError(  # noqa: TRY301
-                    f"{path} is an HDF5 file, but no run of labneuro: it has no /entry/protocol/name"
-                )
-            yield entry
-    except StoreError:
-        raise
-    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
-        raise StoreError(
-            f"{path} can't be read as a run: {_reason(error)}; take an intact copy, or try again if it grows"
-        ) from error
 
 
 def _reason(error: Exception) -> str:
@@ -320,7 +237,7 @@ def _reason(error: Exception) -> str:
     if "truncated" in text:
         return "it is cut short"
     inner = re.search(r"\((.*)\)", text)
-    return inner.group(1) if inner else text
+    return "".join(c if c.isprintable() else "?" for c in (inner.group(1) if inner else text))
 
 
 def _own(group: Any, name: str) -> Any:
@@ -335,7 +252,7 @@ def _group(parent: Any, name: str) -> Any:
 
 
 def _datasets(group: Any) -> dict[str, Any]:
-    """Return the datasets of a group whose data lie in the file, in their declared order if one is known."""
+    """Return the numbers and texts of a group that lie in the file, in their declared order if one is known."""
     if group is None:
         return {}
     order = [_as_text(name) for name in group.attrs.get(ORDER, ())]
@@ -345,7 +262,10 @@ def _datasets(group: Any) -> dict[str, Any]:
     return {
         name: member
         for name, member in members.items()
-        if isinstance(member, h5py.Dataset) and not member.is_virtual and member.external is None
+        if isinstance(member, h5py.Dataset)
+        and not member.is_virtual
+        and member.external is None
+        and (member.dtype.kind in "biufc" or h5py.check_string_dtype(member.dtype) is not None)
     }
 
 
@@ -357,9 +277,17 @@ def _read(dataset: Any, selection: Any = ()) -> Any:
     """Return a dataset as a Python value, or as an array if it has axes; None if it is empty."""
     if dataset.shape is None:
         return None
+    _check_size(dataset)
     text = h5py.check_string_dtype(dataset.dtype) is not None
     value: Any = dataset.asstr(errors="replace")[selection] if text else dataset[selection]
     return cast("Any", value.item() if isinstance(value, np.generic) else value)
+
+
+def _check_size(dataset: Any) -> None:
+    """Raise ValueError if reading a dataset, or a chunk of it, would fill more memory than is stored."""
+    claimed = max(dataset.size, math.prod(dataset.chunks or ())) * dataset.dtype.itemsize
+    if claimed > max(_LARGE, _DENSEST * dataset.id.get_storage_size()):
+        raise ValueError(f"{dataset.name!r} claims {claimed:.3g} bytes that are not there")
 
 
 def _as_text(value: object) -> str:
@@ -367,4 +295,4 @@ def _as_text(value: object) -> str:
 
 
 def _state(value: object) -> State:
-    return cast("State", value) if value in get_args(State) else "interrupted"
+    return cast("State", value) if value in get_args(State) and value != "running" else "interrupted"

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import find_peaks
 
-from labneuro.calibration import Calibration, sweep
+from labneuro.calibration import Calibration, FreeRunning, sweep
 from labneuro.lines import find_lines, smoothed
 from labneuro.roles import OscillatorChip
 from labneuro.signals import Spectrum, StateArray, Tones
@@ -55,6 +55,16 @@ class SpectralDetector:
         self._chip = chip
         self._currents = currents
         self._calibration: Calibration | None = None
+        self._rows: list[FreeRunning] = []
+
+    def snapshot(self) -> list[dict[str, FloatArray]]:
+        """Return the rows of the calibration; none if it has not been taken yet."""
+        return [dict(vars(row)) for row in self._rows]
+
+    def restore(self, snapshot: list[dict[str, FloatArray]]) -> None:
+        """Put the calibration back that `snapshot` returned."""
+        self._rows = [FreeRunning(**row) for row in snapshot]
+        self._calibration = Calibration.fit(self._rows) if self._rows else None
 
     def free_lines(self) -> tuple[FloatArray, FloatArray]:
         """Return frequency, Hz, and power, W, of every oscillator at the present currents with the sources off.
@@ -65,7 +75,8 @@ class SpectralDetector:
         chip = self._chip
         currents = chip.currents
         if self._calibration is None:
-            self._calibration = Calibration.fit(list(sweep(chip, self._currents)))
+            self._rows = list(sweep(chip, self._currents))
+            self._calibration = Calibration.fit(self._rows)
             chip.set_currents(currents)
         chip.apply(None)
         lines = find_lines(chip.spectrum(), chip.oscillators)

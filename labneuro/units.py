@@ -50,6 +50,8 @@ def parse_quantity(text: str, unit: str) -> float:
     unknown = f"{text!r}: {symbol!r} is not a known unit: {example}"
     if not _SYMBOL.fullmatch(symbol):
         raise ValueError(unknown)
+    if unit == "dB" and symbol != unit:  # "50 %" would be -3 dB: a loss taken for a gain
+        raise ValueError(f"{text!r} can't be converted to {unit}: {example}")
     try:
         quantity = cast("Any", _registry().Quantity(float(number), symbol))
         value = float(quantity.to(unit).magnitude)
@@ -102,6 +104,10 @@ Power = Annotated[float, Unit("W")]
 PowerDensity = Annotated[float, Unit("W/Hz")]
 Duration = Annotated[float, Unit("s")]
 CurrentRamp = Annotated[float, Unit("A/s")]
+Energy = Annotated[float, Unit("J")]
+Resistance = Annotated[float, Unit("ohm")]
+VoltageTime = Annotated[float, Unit("V*s")]
+Decibels = Annotated[float, Unit("dB")]
 Fraction = Annotated[float, Unit("1")]
 
 Currents = Annotated[FloatArray, Unit("A")]

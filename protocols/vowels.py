@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from labneuro.calibration import Calibration, FreeRunning, sweep
 from labneuro.datasets import vowels as spoken
-from labneuro.learning.current_tuning import CurrentTuning, Presentations, source_currents
+from labneuro.learning.current_tuning import CurrentTuning, Presentations
 from labneuro.learning.perceptron import perceptron_baseline
 from labneuro.learning.tone_map import learn_tone_map
 from labneuro.roles import OscillatorChip
-from labneuro.signals import StateArray, Tones
+from labneuro.signals import StateArray, Tones, source_currents
 from labneuro.store import RunFile
 from labneuro.units import Current, Currents, FloatArray, Fraction, Frequencies, Frequency, Power
 from labneuro.views.panels import Curve, CurvePanel, Level, Panel, PointSet, StateMapPanel

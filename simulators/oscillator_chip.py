@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
@@ -244,6 +244,23 @@ class EmulatedOscillatorChip(OscillatorChip):
         """Switch the sources off and the currents to zero."""
         self.apply(None)
         self.set_currents(np.zeros(self.oscillators))
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the levels, the number of points asked, which addresses the noise, and the detector's calibration."""
+        return {
+            "currents": self._currents,
+            "tones": self._tones,
+            "points_asked": self._points_asked,
+            "detector": self._detector.snapshot() if self._detector else [],
+        }
+
+    def restore(self, snapshot: Any) -> None:
+        """Put the chip back to where it was at `snapshot`."""
+        self._currents = snapshot["currents"]
+        self._tones = snapshot["tones"]
+        self._points_asked = snapshot["points_asked"]
+        if self._detector:
+            self._detector.restore(snapshot["detector"])
 
     def locked_phases(self, tones: Tones) -> StateArray:
         """Return whose mean frequency is that of which source, (points, oscillators): the emulator's truth."""

@@ -39,11 +39,16 @@ def best_of(work: Callable[[], object], repeats: int = 7) -> float:
     return min(times)
 
 
-def report(title: str, measures: dict[str, Measure]) -> None:
-    """Print the table, or with --json on the command line the object {measure: {ours, peer, ...}}."""
+def command_line(title: str) -> argparse.ArgumentParser:
+    """Return the options that every benchmark has; one with more adds its own and hands `report` what was given."""
     parser = argparse.ArgumentParser(description=title)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
-    if parser.parse_args().json:
+    return parser
+
+
+def report(title: str, measures: dict[str, Measure], given: argparse.Namespace | None = None) -> None:
+    """Print the table, or with --json on the command line the object {measure: {ours, peer, ...}}."""
+    if (given or command_line(title).parse_args()).json:
         print(
             json.dumps(
                 {
@@ -56,7 +61,12 @@ def report(title: str, measures: dict[str, Measure]) -> None:
         return
     table = Table("measure", "ours", "peer", "peer is", "ratio", title=title, title_justify="left")
     for name, m in measures.items():
-        peer = "" if m.peer is None else f"{m.peer:.3g} {m.unit}"
-        ratio = "" if m.ratio is None else f"{m.ratio:.3g}"
-        table.add_row(name, f"{m.ours:.3g} {m.unit}", peer, m.peer_name, ratio)
+        peer = "" if m.peer is None else f"{_short(m.peer)} {m.unit}"
+        ratio = "" if m.ratio is None else _short(m.ratio)
+        table.add_row(name, f"{_short(m.ours)} {m.unit}", peer, m.peer_name, ratio)
     Console().print(table)
+
+
+def _short(value: float) -> str:
+    """Return three digits, and no exponent below a million: 21600 and not 2.16e+04."""
+    return f"{float(f'{value:.3g}'):g}"

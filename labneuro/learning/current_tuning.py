@@ -27,19 +27,6 @@ from labneuro.units import FloatArray
 Presentations = Literal["on-error", "always"]
 
 
-def source_currents(currents: FloatArray) -> FloatArray:
-    """Return the currents of sources in series for device `currents`, (..., oscillators), A.
-
-    In series, device k carries the sum of sources 1 to k.
-    """
-    return np.diff(currents, axis=-1, prepend=0.0)
-
-
-def device_currents(sources: FloatArray) -> FloatArray:
-    """Return the currents through devices in series for currents of their `sources`, (..., oscillators), A."""
-    return np.cumsum(sources, axis=-1)
-
-
 class CurrentTuning:
     """The rule and what it has learned so far, the currents.
 

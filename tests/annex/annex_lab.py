@@ -10,6 +10,7 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from labneuro.clock import WallClock
+from labneuro.filelock import is_locked
 from labneuro.roles import CurrentSource
 from labneuro.store import RunFile
 from labneuro.units import Current, Currents, Duration, Fraction, Power
@@ -64,6 +65,43 @@ class DiarySource(CurrentSource):
 
     def close(self) -> None:
         self._write("close")
+
+
+class LastingSource(CurrentSource):
+    """A current source whose output outlives the process: its levels stand in a file, one a line, A."""
+
+    def __init__(self, *, levels: str) -> None:
+        """Connect to it.
+
+        Args:
+            levels: path of the file; whoever locks it is another session
+        """
+        self._levels = Path(levels)
+        if is_locked(self._levels):
+            raise ConnectionError("another session holds it")
+        _ = self.current  # raises if it is gone
+
+    @property
+    def identity(self) -> str:
+        return "annex,lasting,1,0"
+
+    @property
+    def current(self) -> float:
+        return float(self._levels.read_text().split()[-1])
+
+    def set_current(self, current: float) -> None:
+        with self._levels.open("a") as levels:
+            levels.write(f"{current!r}\n")
+
+    @property
+    def compliance(self) -> float:
+        return 1.0
+
+    def set_compliance(self, voltage: float) -> None:
+        pass
+
+    def make_safe(self) -> None:
+        self.set_current(0.0)
 
 
 @dataclass(frozen=True)

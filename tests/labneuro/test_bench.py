@@ -1,5 +1,6 @@
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -10,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labneuro import bench, registry
-from labneuro.bench import BenchError, BenchFile, key_lines, load
+from labneuro.bench import BenchError, BenchFile, key_lines, load, parse
 from labneuro.clock import Clock, VirtualClock, WallClock
 from labneuro.limits import LimitedOscillatorChip, LimitError, OscillatorLimits
-from labneuro.roles import CurrentSource, OscillatorChip, RFSource, Role, SpectrumAnalyzer, Wiring
-from labneuro.signals import Spectrum, StateArray, Tones
+from labneuro.roles import CurrentSource, OscillatorChip, PulseGenerator, RFSource, Role, SpectrumAnalyzer, Wiring
+from labneuro.signals import Pulses, Spectrum, StateArray, Tones
 from labneuro.units import Duration, FloatArray
 
 # --- Parts that note what happens to them
@@ -128,6 +129,47 @@ class Source(CurrentSource):
     """Abstract: it can't be constructed."""
 
 
+class Bias(Noting, CurrentSource):
+    """A current source that keeps the compliance it is given, or `kept`."""
+
+    name = "bias"
+    kept: ClassVar[float | None] = None
+
+    def __init__(self) -> None:
+        self._note("made")
+        self._current = 0.0
+        self._compliance = 21.0
+
+    @property
+    def compliance(self) -> float:
+        return self._compliance
+
+    def set_compliance(self, voltage: float) -> None:
+        self._note(f"{voltage:g} V")
+        self._compliance = self.kept or voltage
+
+    @property
+    def current(self) -> float:
+        return self._current
+
+    def set_current(self, current: float) -> None:
+        self._note(f"{current:g} A")
+        self._current = current
+
+
+class Relay(Bias):
+    """A current source that can short its output."""
+
+    def short_output(self) -> None:
+        self._note("shorted")
+
+
+class Pulser(Noting, PulseGenerator):
+    name = "pulser"
+
+    def fire(self, pulses: Pulses) -> None: ...
+
+
 class Laser(Role):
     """A role without an envelope."""
 
@@ -138,6 +180,9 @@ DRIVERS: dict[str, type[Role]] = {
     "my_generator": Generator,
     "analyzer": Analyzer,
     "source": Source,
+    "bias": Bias,
+    "relay": Relay,
+    "pulser": Pulser,
     "laser": Laser,
 }
 
@@ -163,6 +208,16 @@ ANALYZER = """
 [parts.analyzer]
 driver = "analyzer"
 """
+BIAS = """
+[parts.bias]
+driver = "bias"
+limits = { max_current = "8 mA", max_compliance = "2 V" }
+"""
+PULSER = """
+[parts.pulser]
+driver = "pulser"
+limits = { max_amplitude = "2 V", max_width = "1 ms" }
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -175,6 +230,7 @@ def drivers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "load_driver", load_driver)
     monkeypatch.setattr(Noting, "events", [])
     monkeypatch.setattr(Noting, "fails", {})
+    monkeypatch.setattr(Bias, "kept", None)
 
 
 Write = Callable[[str], BenchFile]
@@ -217,9 +273,32 @@ def test_what_a_file_leaves_out_has_a_careful_default(read: Write) -> None:
     assert (file.name, file.description, file.clock, list(file.safe_order)) == ("my", "", "wall", ["rf"])
 
 
-def test_parts_not_named_in_safe_order_follow_in_the_order_of_the_file(read: Write) -> None:
-    assert list(read(CHIP + RF + ANALYZER).safe_order) == ["chip", "rf", "analyzer"]
-    assert list(read('safe_order = ["rf"]\n' + CHIP + RF + ANALYZER).safe_order) == ["rf", "chip", "analyzer"]
+def test_parts_not_named_in_safe_order_follow_by_kind_and_then_in_the_order_of_the_file(read: Write) -> None:
+    parts = ANALYZER + BIAS + RF.replace("parts.rf", "parts.second") + CHIP.partition("\n\n")[2] + PULSER + RF
+    assert list(read(parts).safe_order) == ["second", "rf", "pulser", "chip", "bias", "analyzer"]
+    first = 'safe_order = ["bias", "rf"]\n'
+    assert list(read(first + parts).safe_order) == ["bias", "rf", "second", "pulser", "chip", "analyzer"]
+
+
+def test_a_recorded_text_is_checked_as_its_file_was(read: Write) -> None:
+    file = read(CHIP + RF)
+    again = parse(file.text, file.path, file.called)
+    assert again.called == file.called == "my.toml"
+    assert again == file
+    with pytest.raises(BenchError, match=r"^gone/my.toml:4: parts.rf.limits.max_pover: unknown key"):
+        parse(RF.replace("max_power", "max_pover"), Path("gone/my.toml"))
+
+
+def test_outputs_that_outlive_the_process_have_a_guardian(read: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"oscillators": "labneuro.simulators", "generator": "labneuro.drivers"}
+    offered = {name: EntryPoint(name, "lab:Driver", group) for name, group in groups.items()}
+    monkeypatch.setattr(registry, "drivers", lambda: offered)
+    both = read(CHIP + RF)
+    assert {name: plan.real for name, plan in both.parts.items()} == {"chip": False, "rf": True}
+    assert both.guarded
+    assert not read(CHIP).guarded
+    assert not read("guardian = false\n" + CHIP + RF).guarded
+    assert read("guardian = true\n" + CHIP).guarded
 
 
 def test_a_file_from_an_editor_with_a_byte_order_mark_and_windows_line_ends_is_read(tmp_path: Path) -> None:
@@ -323,7 +402,7 @@ def edited(old: str, new: str) -> str:
         (edited('driver = "oscillators"\n', ""), "my.toml:4: parts.chip.driver: missing key: give text"),
         (
             edited('"oscillators"', '"laser"'),
-            "my.toml:5: parts.chip.driver: Laser can't be guarded: it must play one of OscillatorChip",
+            "my.toml:5: parts.chip.driver: Laser can't be guarded: it must play one of RFSource",
         ),
         (
             edited('"virtual"', '"virtuel"'),
@@ -573,8 +652,8 @@ def test_trouble_on_leaving_is_noted_on_the_error_that_is_already_on_its_way(rea
     with pytest.raises(RuntimeError, match="a bug") as caught, file.open():
         raise RuntimeError("a bug")
     assert caught.value.__notes__ == [
-        "on leaving bench 'ours': OSError: the line is dead",
-        "on leaving bench 'ours': OSError: so is this one",
+        "on leaving bench 'ours': rf was not made safe: OSError: the line is dead",
+        "on leaving bench 'ours': chip was not closed: OSError: so is this one",
     ]
 
 
@@ -591,9 +670,9 @@ def test_if_one_part_does_not_start_those_before_it_are_made_safe_and_closed(
         "chip made",
         "rf made",
         "analyzer made",
+        "rf safe",
         "chip rf off",
         "chip safe",
-        "rf safe",
         "chip closed",
         "rf closed",
     ]
@@ -601,6 +680,92 @@ def test_if_one_part_does_not_start_those_before_it_are_made_safe_and_closed(
         says = "my.toml:18: parts.analyzer: 'analyzer' did not start: OSError: no answer from GPIB0::7"
         assert str(caught.value) == says
         assert caught.value.__cause__ is failure
+
+
+def test_a_confirmation_of_each_part_is_told_as_soon_as_it_was_made_safe(read: Write) -> None:
+    told: list[tuple[str, str, bool]] = []
+
+    def tell(part: str, words: str, confirmed: bool) -> None:
+        Noting.events.append(f"{part} told")
+        told.append((part, words, confirmed))
+
+    Noting.fails["chip safe"] = OSError("the line is dead")
+    with (
+        pytest.raises(ExceptionGroup, match="chip was not made safe: OSError: the line is dead"),
+        read(CHIP + RF + PULSER + BIAS + ANALYZER).open(tell),
+    ):
+        Noting.events.clear()
+    assert told == [
+        ("rf", "power 0 W", True),
+        ("pulser", "made safe; it has no level to read back", True),
+        ("chip", "currents 0 A, 0 A, 0 A, 0 A; chip was not made safe: OSError: the line is dead", False),
+        ("bias", "current 0 A", True),
+        ("analyzer", "has no output", True),
+    ]
+    assert Noting.events[:5] == ["rf safe", "rf told", "pulser safe", "pulser told", "chip rf off"]
+
+
+@pytest.mark.parametrize("failure", [OSError("the disk is full"), KeyboardInterrupt()])
+def test_a_confirmation_that_nobody_can_take_keeps_no_part_from_being_made_safe(
+    read: Write, failure: BaseException
+) -> None:
+    def tell(part: str, words: str, confirmed: bool) -> None:
+        raise failure
+
+    expected = ExceptionGroup if isinstance(failure, Exception) else KeyboardInterrupt
+    with pytest.raises(expected), read(CHIP + RF).open(tell) as opened:
+        Noting.events.clear()
+    assert Noting.events == ["rf safe", "chip rf off", "chip safe", "chip closed", "rf closed"]
+    assert opened.safety_report == [("rf", "safe"), ("chip", "safe")]
+
+
+def test_a_part_that_does_not_read_back_as_off_is_plain_in_the_error(
+    read: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Generator, "power", property(lambda self: 1e-3))
+    says = "bench 'ours': rf: not confirmed safe: power 0 dBm: switch it off by hand"
+    told: list[tuple[str, str, bool]] = []
+    with (
+        pytest.raises(ExceptionGroup, match=f"^on leaving bench 'ours': UnsafeError: {says}"),
+        read(CHIP + RF).open(lambda *said: told.append(said)) as opened,
+    ):
+        pass
+    assert told[0] == ("rf", f"UnsafeError: {says}", False)
+    assert opened.safety_report == [("rf", f"UnsafeError: {says}"), ("chip", "safe")]
+
+
+def test_an_output_is_shorted_where_the_file_says_so(read: Write) -> None:
+    text = BIAS.replace('"bias"', '"relay"\nwhen_safe = "shorted"')
+    told: list[str] = []
+    with read(text).open(lambda part, words, confirmed: told.append(words)):
+        Noting.events.clear()
+    assert Noting.events == ["bias shorted", "bias safe", "bias closed"]
+    assert told == ["current 0 A, output shorted"]
+
+
+@pytest.mark.parametrize("part", [BIAS, RF, ANALYZER])
+def test_an_output_that_can_not_be_shorted_is_not_promised_to_be(read: Write, part: str) -> None:
+    driver = part.partition('driver = "')[2].partition('"')[0]
+    text = part.replace(f'"{driver}"', f'"{driver}"\nwhen_safe = "shorted"')
+    with pytest.raises(BenchError, match=rf"^my.toml:4: parts.\w+.when_safe: '{driver}' can't short its output: leave"):
+        read(text)
+    read(text.replace('"shorted"', '"off"'))
+
+
+def test_an_instrument_gets_the_limits_of_the_bench_as_its_own_when_it_is_opened(read: Write) -> None:
+    with read(BIAS).open() as opened:
+        assert Noting.events == ["bias made", "bias 2 V"]
+        opened.parts["bias"].set_current(1e-3)
+
+
+def test_an_instrument_that_keeps_another_limit_is_not_used_and_left_safe(
+    read: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Bias, "kept", 21.0)
+    says = r"^bench 'my': bias: a compliance of 2 V was set and reads back as 21 V, limit 2 V \(my.toml:4\)$"
+    with pytest.raises(LimitError, match=says), read(BIAS + RF).open():
+        pytest.fail("the bench opened")
+    assert Noting.events == ["bias made", "bias 2 V", "bias safe", "bias closed"]
 
 
 def test_a_driver_that_can_not_be_constructed_says_so(read: Write) -> None:
@@ -622,8 +787,10 @@ def test_a_part_whose_limits_can_not_be_put_in_front_is_made_safe_too(
         raise RuntimeError("no guard today")
 
     monkeypatch.setattr(bench.PartPlan, "guarded", no_guard)
-    with pytest.raises(RuntimeError, match="no guard today"), file.open():
+    with pytest.raises(RuntimeError, match="no guard today") as caught, file.open():
         pytest.fail("the chip was used without its limits")
+    unconfirmed = "UnsafeError: bench 'ours': chip: not confirmed safe: its limits are not in place"
+    assert caught.value.__notes__ == [f"on leaving bench 'ours': {unconfirmed}"]
     assert Noting.events == ["chip made", "chip safe", "chip closed"]
 
 

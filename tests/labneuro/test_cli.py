@@ -16,7 +16,8 @@ import labneuro
 from labneuro import catalogue
 from labneuro.cli import main
 from labneuro.datasets.fetch import DatasetError
-from labneuro.store import RunFile, RunWriter
+from labneuro.recording import RunWriter
+from labneuro.store import RunFile
 
 ANNEX = Path(__file__).parents[1] / "annex"
 
@@ -65,6 +66,7 @@ def test_run_records_and_reports(say: Any) -> None:
     lines = dict(line.split("  ", 1) for line in said.splitlines())
     assert {name: text.strip() for name, text in lines.items() if name.strip() != "run"} == {
         "highest current": "4 mA",
+        "bench left": "source current 0 A",
         "file": "a.h5",
     }
     assert "finished, 4 steps in" in lines["run"]
@@ -252,7 +254,7 @@ def test_list_goes_on_past_what_is_broken(say: Any) -> None:
     lines = {line.split()[0]: line for line in said.splitlines() if line}
     assert lines["ramp"].endswith("  Ramp a current up to 100 % of its top.")
     assert lines["emulated"].split(maxsplit=1)[1]
-    assert lines["CurrentSource"].split()[1:] == ["diary"]
+    assert lines["CurrentSource"].split()[1:] == ["diary,", "lasting"]
     assert lines["OscillatorChip"].split()[1:] == ["oscillators"]
     assert lines["RFSource"].split()[1:] == ["-"]
     assert "there is no module annex_gone" in lines["gone"]
@@ -295,6 +297,12 @@ def test_quick_commands_load_nothing_slow(arguments: list[str]) -> None:
 # show
 
 
+def head(**known: Any) -> dict[str, Any]:
+    """What a journal says about a run of which nothing else is known."""
+    nothing: dict[str, Any] = {"doc": "", "parameters": {}, "units": {}, "bench": "", "bench_name": "", "provenance": {}}
+    return {"protocol": "p", **nothing, **known}
+
+
 def test_show_json_is_one_object(say: Any) -> None:
     say(*RAMP, "--out", "a.h5", "--steps", "2", "--top", "2 mA")
     status, said, _ = say("show", "a.h5", "--json")
@@ -312,8 +320,7 @@ def test_show_json_is_json_whatever_is_in_the_file(say: Any) -> None:
     import annex_lab  # noqa: PLC0415 - on the path now
 
     odd = annex_lab.Step(np.nan, 0.5, 1, np.array([1 + 2j, np.inf]))
-    header: dict[str, Any] = {"units": {}, "bench": "", "bench_name": "", "provenance": {}}
-    with RunWriter(Path("a.h5"), protocol="é", parameters={"x": None, "y": -np.inf, "z": ("a", "b")}, **header) as new:
+    with RunWriter(Path("a.h5"), head(protocol="é", parameters={"x": None, "y": -np.inf, "z": ("a", "b")})) as new:
         new.append(odd)
     status, said, _ = say("show", "a.h5", "--json")
     assert status == 0
@@ -328,8 +335,7 @@ def test_show_json_is_json_whatever_is_in_the_file(say: Any) -> None:
 
 
 def test_show_json_of_a_run_without_steps(say: Any) -> None:
-    header: dict[str, Any] = {"units": {}, "bench": "", "bench_name": "", "provenance": {}, "parameters": {}}
-    RunWriter(Path("a.h5"), protocol="p", **header).finish("stopped")
+    RunWriter(Path("a.h5"), head()).finish("stopped")
     shown = json.loads(say("show", "--json", "a.h5")[1])
     assert (shown["steps"], shown["last"]) == (0, {})
 
@@ -420,8 +426,7 @@ def test_plot_of_a_protocol_that_is_not_installed(say: Any, easel: list[tuple[An
 
 
 def test_plot_needs_steps(say: Any) -> None:
-    header: dict[str, Any] = {"units": {}, "bench": "", "bench_name": "", "provenance": {}, "parameters": {}}
-    RunWriter(Path("a.h5"), protocol="p", **header).finish("stopped")
+    RunWriter(Path("a.h5"), head()).finish("stopped")
     status, _, complaints = say("plot", "a.h5")
     assert status == 2
     assert "a.h5 has no steps to draw" in complaints

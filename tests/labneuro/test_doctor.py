@@ -27,7 +27,7 @@ def test_a_healthy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     findings = {finding.subject: finding for finding in doctor.examine()}
     assert not [finding for finding in findings.values() if finding.verdict == "fail"]
     assert all(bool(finding.remedy) == (finding.verdict != "ok") for finding in findings.values())
-    assert {"python", "numba", "h5py", "cores", "kernel cache", "emulated bench", "protocols", "drivers",
+    assert {"python", "numba", "h5py", "cores", "kernel cache", "emulated bench", "guardian", "protocols", "drivers",
             "this folder", "data sets", "figures", "screen", "VISA"} <= set(findings)  # fmt: skip
     assert "oscillators" in findings["drivers"].what
     assert list(tmp_path.iterdir()) == []
@@ -134,6 +134,14 @@ def test_an_emulated_bench_that_does_not_open(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(doctor.bench, "load", broken)
     finding = doctor.emulated_bench()
     assert (finding.verdict, finding.what) == ("fail", "RuntimeError: cannot cache function")
+
+
+def test_a_guardian_that_does_not_get_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labneuro.guardian.READY", 0.0)
+    finding = doctor.guardian()
+    assert finding.verdict == "warn"
+    assert "the guardian is not ready" in finding.what
+    assert finding.remedy
 
 
 def test_entry_points_that_can_not_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_a_run_records_every_step_and_what_made_it() -> None:
     assert run.parts == {"source": "annex,diary,1,0"}
     assert run.provenance["numpy_version"] == np.__version__
     assert run.doc.startswith("Ramp a current")
-    assert diary() == ["open", "0.001 A", "0.002 A", "0.003 A", "0.004 A", *LEAVING]
+    assert diary() == ["open", "2 V", "0.001 A", "0.002 A", "0.003 A", "0.004 A", *LEAVING]
 
 
 def test_bad_parameters_and_benches_touch_nothing() -> None:
@@ -126,7 +126,7 @@ def test_a_run_that_fails_before_its_first_step(how: str, look: bool) -> None:
 def test_a_current_beyond_the_limit_leaves_no_file_and_no_folder() -> None:
     with pytest.raises(LimitError, match="asked for 9 mA, limit 8 mA"):
         perform("ramp", out=None, top="9 mA", steps=1)
-    assert diary() == ["open", *LEAVING]
+    assert diary() == ["open", "2 V", "safe", "close"]
     assert not Path("runs").exists()
 
 
@@ -242,7 +242,7 @@ def test_two_aborts_the_step_and_a_third_does_not_keep_the_bench_from_being_made
     assert "aborted by Ctrl-C, 0 steps" in said
     run = RunFile("a.h5")
     assert (run.state, run.note, run.steps.count) == ("stopped", "aborted by Ctrl-C", 0)
-    assert diary() == ["open", "0.001 A", "0.0005 A", *LEAVING]
+    assert diary() == ["open", "2 V", "0.001 A", "0.0005 A", *LEAVING]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")

@@ -20,6 +20,7 @@ from labneuro.units import Current, format_quantity, parse_quantity
         ("350 MHz", "Hz", 350e6),
         ("50 %", "1", 0.5),
         ("0.5", "1", 0.5),
+        ("-3 dB", "dB", -3.0),
     ],
 )
 def test_reads_a_number_and_a_unit(text: str, unit: str, value: float) -> None:
@@ -31,6 +32,8 @@ def test_reads_a_number_and_a_unit(text: str, unit: str, value: float) -> None:
     [
         ("8", "A", 'has no unit: write a number and a unit, such as "1 A"'),
         ("8 mV", "A", "can't be converted to A"),
+        ("3 dBm", "dB", "can't be converted to dB"),
+        ("50 %", "dB", "can't be converted to dB"),  # as a ratio it is -3 dB, as a loss 3 dB
         ("8 flurb", "A", "'flurb' is not a known unit"),
         ("nan A", "A", "is not a quantity"),
         ("inf A", "A", "is not a quantity"),

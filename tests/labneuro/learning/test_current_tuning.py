@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labneuro.learning.current_tuning import CurrentTuning, device_currents, source_currents
+from labneuro.learning.current_tuning import CurrentTuning
+from labneuro.signals import device_currents, source_currents
 
 FREQUENCIES = np.array([332e6, 344e6, 356e6, 368e6])
 SLOPES = np.array([5e9, 6e9, 7e9, 8e9])

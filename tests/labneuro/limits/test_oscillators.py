@@ -1,5 +1,6 @@
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -9,21 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from labneuro.clock import VirtualClock
-from labneuro.limits import (
-    TICK,
-    CurrentSourceLimits,
-    LimitedCurrentSource,
-    LimitedOscillatorChip,
-    LimitedRFSource,
-    LimitError,
-    OscillatorLimits,
-    Place,
-    RFLimits,
-    envelope,
-    ramp_points,
-)
-from labneuro.parameters import ParameterError
-from labneuro.roles import CurrentSource, OscillatorChip, RFSource, Role, SpectrumAnalyzer, Wiring
+from labneuro.limits import TICK, LimitedOscillatorChip, LimitError, OscillatorLimits, Place, UnsafeError
+from labneuro.roles import OscillatorChip, Wiring
 from labneuro.signals import Spectrum, StateArray, Tones
 from labneuro.units import FloatArray
 
@@ -312,6 +300,42 @@ def test_in_series_a_source_feeds_the_difference_of_two_devices(
         assert inner.asked == []
 
 
+power_of_a_source = st.one_of(st.floats(), st.floats(0, 2))  # the latter times the most that may leave the source
+
+
+@given(
+    st.floats(1e-6, 1.0),
+    st.floats(-40, 40),
+    st.lists(st.tuples(power_of_a_source, power_of_a_source), min_size=1, max_size=4),
+    st.sampled_from(["apply", "spectra", "synchronisation"]),
+)
+def test_the_limit_of_rf_power_holds_at_the_device(
+    limit: float, loss: float, wanted: list[tuple[float, float]], verb: str
+) -> None:
+    chip, inner = chip_behind(max_rf_power=limit, rf_loss=loss)
+    weakening = math.exp(loss / 10 * math.log(10))
+    power = np.array(wanted[:1] if verb == "apply" else wanted)
+    power[(power >= 0) & (power <= 2)] *= limit * weakening
+    with np.errstate(over="ignore"):
+        at_device = power / weakening
+    with suppress(LimitError):
+        getattr(chip, verb)(Tones.at(np.full_like(power, 350e6), power))
+    if inner.asked:
+        assert ((at_device >= 0) & (at_device <= limit * (1 + MARGIN))).all()
+    else:
+        assert not ((at_device >= 0) & (at_device <= limit * (1 - MARGIN))).all()
+
+
+def test_a_refusal_tells_what_would_reach_the_device() -> None:
+    chip, _ = chip_behind(rf_loss=3.0)
+    chip.apply(Tones.at([350e6, 350e6], 10**0.8 * 1e-3))
+    with pytest.raises(LimitError) as caught:
+        chip.apply(Tones.at([350e6, 350e6], [1e-3, 10e-3]))
+    assert str(caught.value) == (
+        "bench 'emulated': chip: source B asked for 10 dBm, 7 dBm at the device, limit 5 dBm (emulated.toml:16)"
+    )
+
+
 # --- Ramps
 
 
@@ -338,18 +362,6 @@ def test_a_ramp_takes_the_time_it_should() -> None:
     assert inner.clock.now() == pytest.approx(80e-3, abs=1.01 * TICK)
 
 
-@given(
-    hnp.arrays(np.float64, 3, elements=st.floats(-1, 1)),
-    hnp.arrays(np.float64, 3, elements=st.floats(-1, 1)),
-    st.floats(1e-3, 10),
-)
-def test_ramp_points_end_exactly_at_the_target(level: FloatArray, target: FloatArray, step: float) -> None:
-    path = np.array([level, *ramp_points(level, target, step)])
-    assert np.array_equal(path[-1], target)
-    assert np.abs(np.diff(path, axis=0)).max() <= step + 4 * np.spacing(1.0)
-    assert len(path) - 1 <= max(1, math.ceil(np.abs(target - level).max() / step))
-
-
 # An overloaded meter answers 9.9e37; a level of 10 mA was set by somebody else.
 @pytest.mark.parametrize(
     "level",
@@ -361,7 +373,7 @@ def test_no_ramp_starts_from_a_level_that_can_not_be_true_or_safe(level: FloatAr
     with pytest.raises(LimitError, match=r"reads back .* A, no level within 8 mA: make it safe"):
         chip.set_currents(np.full(4, 1e-3))
     assert inner.asked == []
-    with pytest.raises(ExceptionGroup, match=r"not made safe gently: LimitError: .* reads back"):
+    with pytest.raises(ExceptionGroup, match=r"not made safe: LimitError: .* reads back"):
         chip.make_safe()
     assert inner.asked == [("apply", None), ("make_safe", None)]
 
@@ -396,7 +408,7 @@ def test_a_chip_is_made_safe_gently_rf_first() -> None:
 def test_whatever_fails_on_the_gentle_way_the_chip_is_still_switched_off(fails: str) -> None:
     chip, inner = chip_behind(ramp=RAMP, fails=fails)
     inner._currents = np.full(4, 1e-3)
-    with pytest.raises(ExceptionGroup, match=f"chip was not made safe gently: OSError: {fails}: the line is dead"):
+    with pytest.raises(ExceptionGroup, match=f"chip was not made safe: OSError: {fails}: the line is dead"):
         chip.make_safe()
     assert [verb for verb, _ in inner.asked][-1] == "make_safe"
     assert {"apply", "set_currents"} < {verb for verb, _ in inner.asked}
@@ -417,176 +429,38 @@ def test_an_interrupt_on_the_way_down_switches_off_at_once_and_goes_on_as_an_int
     assert [verb for verb, _ in inner.asked] == ["apply", "make_safe"]
 
 
-# --- Limits themselves
+def test_a_chip_at_zero_is_not_switched_on_to_be_made_safe() -> None:
+    chip, inner = chip_behind(ramp=RAMP)
+    chip.make_safe()
+    assert inner.asked == [("apply", None), ("make_safe", None)]
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 0.0, -1.0])
-@pytest.mark.parametrize("name", ["max_current", "max_rf_power", "ramp", "min_frequency", "max_source_current"])
-def test_a_limit_that_would_let_everything_pass_is_refused(name: str, value: float) -> None:
-    with pytest.raises(ParameterError, match=f"{name}: .* give a finite limit above 0"):
-        chip_behind(**{name: value})
+def test_a_safe_chip_says_what_it_reads_back() -> None:
+    chip, inner = chip_behind()
+    inner._currents = np.array([0.0, -0.0, 70e-6, -70e-6])  # a meter is never quite at zero
+    assert chip.confirm() == "currents 0 A, 0 A, 70 µA, -70 µA"
 
 
-def test_a_band_has_its_lower_edge_below_its_upper() -> None:
-    with pytest.raises(ParameterError, match="min_frequency: 400 MHz is not below max_frequency, 300 MHz"):
-        RFLimits(max_power=1e-3, min_frequency=400e6, max_frequency=300e6)
+@pytest.mark.parametrize(
+    ("level", "says"),
+    [
+        ([0.0, 0.0, -90e-6, 0.0], "currents 0 A, 0 A, -90 µA, 0 A"),
+        ([0.0, math.nan, 0.0, 0.0], "currents 0 A, nan A, 0 A, 0 A"),
+        ([0.0], "currents 0 A"),
+        ([], "currents "),
+        ([[0.0] * 4], "TypeError"),
+    ],
+)
+def test_a_chip_that_does_not_read_back_as_off_is_not_called_safe(level: Any, says: str) -> None:
+    chip, inner = chip_behind()
+    inner._currents = np.array(level)
+    with pytest.raises(
+        UnsafeError, match=f"bench 'emulated': chip: not confirmed safe: {says}.*: switch it off by hand"
+    ):
+        chip.confirm()
 
 
-# --- Single instruments
-
-
-class RecordingSource(CurrentSource):
-    def __init__(self, compliance: float = 1.0) -> None:
-        self.level = 0.0
-        self.voltage = compliance
-        self.asked: list[tuple[str, float]] = []
-
-    @property
-    def identity(self) -> str:
-        return "recording source"
-
-    @property
-    def current(self) -> float:
-        return self.level
-
-    def set_current(self, current: float) -> None:
-        self.asked.append(("current", current))
-        self.level = current
-
-    @property
-    def compliance(self) -> float:
-        return self.voltage
-
-    def set_compliance(self, voltage: float) -> None:
-        self.asked.append(("compliance", voltage))
-        self.voltage = voltage
-
-    def make_safe(self) -> None:
-        self.asked.append(("safe", 0.0))
-
-
-def source_behind(compliance: float = 1.0, ramp: float | None = None) -> tuple[CurrentSource, RecordingSource]:
-    inner = RecordingSource(compliance)
-    limits = CurrentSourceLimits(max_current=MAX_CURRENT, max_compliance=2.0, ramp=ramp)
-    return LimitedCurrentSource(inner, limits, Place("b", "bias", {"max_current": "b.toml:3"}), VirtualClock()), inner
-
-
-@given(st.floats(-MAX_CURRENT, MAX_CURRENT))
-def test_a_safe_current_arrives_unchanged(current: float) -> None:
-    source, inner = source_behind()
-    source.set_current(current)
-    assert inner.asked == [("current", current)]
-
-
-@given(unsafe_current)
-def test_no_unsafe_current_ever_reaches_a_source(current: float) -> None:
-    source, inner = source_behind()
-    with pytest.raises(LimitError, match="bench 'b': bias: asked for"):
-        source.set_current(current)
-    assert inner.asked == []
-
-
-@given(st.one_of(st.floats(min_value=2.0 * (1 + MARGIN)), st.floats(max_value=0.0), st.just(math.nan)))
-def test_no_unsafe_compliance_ever_reaches_a_source(voltage: float) -> None:
-    source, inner = source_behind()
-    with pytest.raises(LimitError, match="asked for a compliance of"):
-        source.set_compliance(voltage)
-    assert inner.asked == []
-
-
-def test_no_current_flows_while_the_compliance_left_by_others_is_too_high() -> None:
-    source, inner = source_behind(compliance=21.0)
-    with pytest.raises(LimitError, match="compliance reads back as 21 V, limit 2 V: use set_compliance first"):
-        source.set_current(1e-3)
-    assert inner.asked == []
-    source.set_compliance(1.5)
-    source.set_current(1e-3)
-    assert inner.asked == [("compliance", 1.5), ("current", 1e-3)]
-
-
-def test_a_source_ramps_up_and_is_ramped_down_to_be_safe() -> None:
-    source, inner = source_behind(ramp=RAMP)
-    source.set_current(1e-3)
-    source.make_safe()
-    levels = np.array([0.0, *(value for verb, value in inner.asked if verb == "current")])
-    assert levels.max() == 1e-3
-    assert levels[-1] == 0
-    assert np.abs(np.diff(levels)).max() <= RAMP * TICK * (1 + 1e-9)
-    assert inner.asked[-1] == ("safe", 0.0)
-
-
-class RecordingGenerator(RFSource):
-    def __init__(self) -> None:
-        self.asked: list[tuple[float, float]] = []
-
-    @property
-    def identity(self) -> str:
-        return "recording generator"
-
-    @property
-    def frequency(self) -> float:
-        return 0.0
-
-    @property
-    def power(self) -> float:
-        return 0.0
-
-    def set_tone(self, frequency: float, power: float) -> None:
-        self.asked.append((frequency, power))
-
-    def make_safe(self) -> None:
-        self.asked.append((0.0, 0.0))
-
-
-def generator_behind() -> tuple[RFSource, RecordingGenerator]:
-    inner = RecordingGenerator()
-    limits = RFLimits(max_power=MAX_POWER, min_frequency=BAND[0], max_frequency=BAND[1])
-    return LimitedRFSource(inner, limits, Place("b", "rf", {"max_power": "b.toml:7"}), VirtualClock()), inner
-
-
-@given(st.floats(*BAND), st.floats(0, MAX_POWER))
-def test_a_safe_tone_arrives_unchanged(frequency: float, power: float) -> None:
-    generator, inner = generator_behind()
-    generator.set_tone(frequency, power)
-    assert inner.asked == [(frequency, power)]
-
-
-@given(st.floats(*BAND), unsafe_power)
-def test_no_unsafe_power_ever_reaches_a_generator(frequency: float, power: float) -> None:
-    generator, inner = generator_behind()
-    with pytest.raises(LimitError, match="bench 'b': rf: asked for"):
-        generator.set_tone(frequency, power)
-    assert inner.asked == []
-
-
-@given(unsafe_frequency, st.floats(1e-12, MAX_POWER))
-def test_no_unsafe_frequency_ever_reaches_a_generator(frequency: float, power: float) -> None:
-    generator, inner = generator_behind()
-    with pytest.raises(LimitError, match="bench 'b': rf: asked for"):
-        generator.set_tone(frequency, power)
-    assert inner.asked == []
-
-
-# --- Which envelope
-
-
-def test_every_role_of_today_has_an_envelope() -> None:
-    played = {role: envelope(role) for role in Role.__subclasses__() if role.__module__ == "labneuro.roles"}
-    assert {role for role, found in played.items() if found.guard is None} == {SpectrumAnalyzer}
-    assert set(played) == {CurrentSource, RFSource, SpectrumAnalyzer, OscillatorChip}
-
-
-def test_a_driver_that_can_not_be_guarded_is_refused() -> None:
-    class Laser(Role):
-        pass
-
-    class Both(RFSource, CurrentSource):
-        pass
-
-    with pytest.raises(LimitError, match=r"Laser can't be guarded: .* plays none"):
-        envelope(Laser)
-    with pytest.raises(LimitError, match=r"Both can't be guarded: .* plays CurrentSource and RFSource"):
-        envelope(Both)
+# --- Other questions
 
 
 def test_a_check_refuses_what_a_request_would_and_sends_nothing() -> None:
@@ -601,3 +475,12 @@ def test_a_check_refuses_what_a_request_would_and_sends_nothing() -> None:
 
 def test_a_chip_without_limits_refuses_nothing() -> None:
     RecordingChip(VirtualClock()).check(np.full(4, 1e3))
+
+
+def test_a_chip_behind_its_limits_remembers_what_the_chip_remembers(monkeypatch: pytest.MonkeyPatch) -> None:
+    chip, inner = chip_behind()
+    restored: list[object] = []
+    monkeypatch.setattr(inner, "snapshot", lambda: {"phase": 0.5})
+    monkeypatch.setattr(inner, "restore", restored.append)
+    chip.restore(chip.snapshot())
+    assert restored == [{"phase": 0.5}]
