@@ -3,8 +3,8 @@
 Ours sets a current behind its limits, reads it back and yields it; every question, answer and step is journalled, and
 the time is that of the whole call, from the checks before to the closed run file. The peers do less: they record the
 same numbers, ask no instrument and check no limit, and what they prepare once (a database, a run engine) isn't counted.
-QCoDeS has its default settings (it writes every 5 s), bluesky's documents and PyMeasure's rows are flushed one by one,
-our journal is.
+QCoDeS has its default settings and writes every 5 s; bluesky's documents and PyMeasure's rows are handed to the system
+one by one, as the entries of our journal are, which is forced to the disk every second besides.
 
 All write below one temporary folder; TMPDIR says on which disk. The targets: 20 000 steps/s, twice QCoDeS and 20 times
 bluesky; 2 000 traces/s. With --long a scan of a million steps follows: neither the memory nor the cost of a step grows.

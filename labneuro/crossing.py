@@ -41,13 +41,13 @@ class LostAnswerError(RuntimeError):
 class Crossing:
     """Between a protocol and the parts of a bench.
 
-    write: for entries of the journal. interrupt: holds back a Ctrl-C while an entry is written. script: answers first,
-    and when it ends `live` is called, which must `connect`; without `live`, RecordingEnds is raised then.
+    write: for entries of the journal, which are written at once. interrupt: holds back a Ctrl-C meanwhile. script:
+    answers first, and when it ends `live` is called, which must `connect`; without it, RecordingEnds is raised then.
     """
 
     def __init__(
         self,
-        write: Callable[[Entry], None],
+        write: Callable[..., None],
         interrupt: Interrupt | None = None,
         script: Script | None = None,
         live: Callable[[], None] | None = None,
@@ -86,23 +86,27 @@ class Crossing:
         """Return the answer to a question, or raise the error that is the answer."""
         if self.script is not None:
             if self.script.next is not None or self._live is None:
-                return _given(self.script.answer(part, verb.name, arguments, asked_at()))
+                return _given(self.script.answer(part, verb.name, arguments, asked_at))
             self._live()
         if part not in self._parts:
             raise RuntimeError(f"{part} was asked for {verb.name} after its bench was left")
         self._number = number = self._number + 1
-        self._record(Asked(number, part, verb.name, arguments, sys.exception() is not None))
+        question = Asked(number, part, verb.name, arguments, sys.exception() is not None)
         if self._instead is not None:
             outcome, self._instead = self._instead._replace(number=number), None
-            self._record(outcome)
+            self._record(question, outcome)
             return _given(outcome)
+        ahead: tuple[Asked, ...] = (question,)
+        if verb.signature is not None:  # a property is only read: it is written down together with its answer
+            self._record(question)
+            ahead = ()
         try:
             asked = getattr(self._parts[part], verb.name)
             value = settled(asked if verb.signature is None else asked(**arguments))
         except Exception as error:
-            self._record(Raised(number, error_name(error), str(error)))
+            self._record(*ahead, Raised(number, error_name(error), str(error)))
             raise
-        self._record(Answered(number, value))
+        self._record(*ahead, Answered(number, value))
         if self._memories and time.monotonic() >= self._remember_at:
             self._remember(number)
         return value
@@ -114,10 +118,10 @@ class Crossing:
         now = time.monotonic()
         self._remember_at = now + max(REMEMBER, _SHARE * (now - began))
 
-    def _record(self, entry: Entry) -> None:
+    def _record(self, *entries: Entry) -> None:
         self._interrupt.hold()
         try:
-            self._write(entry)
+            self._write(*entries)
         finally:
             self._interrupt.release()
 
@@ -143,11 +147,14 @@ def _property(verb: Verb) -> property:
 
 def _method(verb: Verb) -> Callable[..., Any]:
     signature = cast("inspect.Signature", verb.signature)
+    names = tuple(signature.parameters)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        part, crossing = self.asked_through
+        if len(args) == len(names) and not kwargs:
+            return crossing.ask(part, verb, dict(zip(names, args, strict=True)))
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        part, crossing = self.asked_through
         return crossing.ask(part, verb, bound.arguments)
 
     method.__name__ = verb.name

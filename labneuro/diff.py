@@ -67,6 +67,8 @@ def _results(first: RunFile, second: RunFile) -> list[tuple[str, str]]:
             other = _values(second, table, {name: after[name][place]})[name]
             record = "step" if table == STEPS else table
             lines.append(("first difference", f"{record} {place + 1}: {name} {_both(one, other)}"))
+        elif before.count != after.count:
+            lines.append(("", f"the first {min(before.count, after.count)} are identical"))
     return lines
 
 

@@ -27,6 +27,9 @@ MAGIC = b"labneuro journal 1\n"
 SYNC = 1.0
 """Longest time that an entry waits before it is forced to the disk, s."""
 
+LATEST = 2.0**34
+"""Times are before this, s since 1970: what is later is no time."""
+
 _HEAD = Struct("<II")  # length of the payload; checksum of the length
 _TAIL = Struct("<I")  # checksum of the payload
 _CHUNK = 2**20
@@ -143,6 +146,9 @@ class Ended(NamedTuple):
 Entry = (
     Begun | Resumed | Identified | Asked | Answered | Raised | Declared | Yielded | Remembered | Left | Noted | Ended
 )
+CROSSING = frozenset({Asked, Answered, Remembered})
+"""Entries that only replaying and resuming need."""
+
 _NAMES: dict[type[Any], str] = {
     Begun: "begun",
     Resumed: "resumed",
@@ -244,16 +250,20 @@ class Journal:
     ) -> None:
         self.close()
 
-    def write(self, entry: Entry) -> float:
-        """Write `entry` behind the others and return the time that it bears, s since 1970.
+    def write(self, *entries: Entry) -> float:
+        """Write `entries` behind the others, at once, and return the time that they bear, s since 1970.
 
         Raises UnrecordableError or JournalError; nothing is written then.
         """
-        moment = time.time()
-        payload = self._packer.pack([_NAMES[type(entry)], moment, *entry])
-        head = _HEAD.pack(len(payload), crc32(len(payload).to_bytes(4, "little"), self._chain))
-        chain = crc32(payload, crc32(head, self._chain))
-        self._put(b"".join((head, payload, _TAIL.pack(chain))))
+        moment, chain = time.time(), self._chain
+        data: list[bytes] = []
+        for entry in entries:
+            payload = self._packer.pack([_NAMES[type(entry)], moment, *entry])
+            length = len(payload)
+            head = _HEAD.pack(length, crc32(length.to_bytes(4, "little"), chain))
+            chain = crc32(payload, crc32(head, chain))
+            data += (head, payload, chain.to_bytes(4, "little"))
+        self._put(b"".join(data))
         self._chain = chain
         if not self._waiting.is_set():
             self._waiting.set()
@@ -304,9 +314,9 @@ class Journal:
         try:
             if self._trouble is not None:
                 raise self._trouble
-            rest = memoryview(data)
-            while rest:
-                rest = rest[os.write(self._descriptor, rest) :]
+            written = os.write(self._descriptor, data)
+            while written < len(data):
+                written += os.write(self._descriptor, data[written:])
         except OSError as error:
             try:
                 os.ftruncate(self._descriptor, self.size)
@@ -325,11 +335,12 @@ class Reader:
     source: a path, or the bytes of a journal as a stream. name: of it, for messages. `count` is how many were read,
     `end` the byte behind the last of them: what follows is no complete entry, or not yet.
 
-    Raises JournalError if it is no journal, DamageError where bytes have changed.
+    until_damage: end where bytes have changed, and raise no DamageError. Raises JournalError if it is no journal.
     """
 
-    def __init__(self, source: Path | BinaryIO, name: str = "") -> None:
+    def __init__(self, source: Path | BinaryIO, name: str = "", *, until_damage: bool = False) -> None:
         self.name = name or str(source)
+        self._until_damage = until_damage
         self.end = 0
         self.count = 0
         self.chain = 0
@@ -354,37 +365,49 @@ class Reader:
 
     def __next__(self) -> Record:
         """Return the next record. Raises StopIteration at the end of what is there."""
+        try:
+            record = self._record()
+        except DamageError:
+            if not self._until_damage:
+                raise
+            record = None
+        if record is None:
+            raise StopIteration
+        return record
+
+    def _record(self) -> Record | None:
+        """Return the next record, None at the end of what is there."""
         if self._ended:  # what was not complete is read again: its writer may have cut it off since
             self._buffer.clear()
             self._position = 0
             self._stream.seek(self.end)
             self._ended = False
         if not self.end and not self._begin():
-            raise StopIteration
+            return None
         if not self._have(_HEAD.size):
-            raise StopIteration
+            return None
         head = self._take(0, _HEAD.size)
         length, checksum = _HEAD.unpack(head)
         if checksum != crc32(head[:4], self.chain):
             if not checksum and self._only_zeros(_HEAD.size):
-                raise StopIteration
+                return None
             raise self._damage("its length is not what was written")
         whole = _HEAD.size + length + _TAIL.size
         if not self._have(whole):
-            raise StopIteration
+            return None
         payload = self._take(_HEAD.size, length)
         chain = crc32(payload, crc32(head, self.chain))
         checksum = _TAIL.unpack(self._take(_HEAD.size + length, _TAIL.size))[0]
         if checksum != chain:
             if not checksum and self._only_zeros(whole):
-                raise StopIteration
+                return None
             raise self._damage("its content is not what was written")
         try:
             name, moment, *values = unpack(payload)
             kind, classes = _ENTRIES[name]
-            if not all(map(isinstance, values, classes)):
+            if not all(map(isinstance, values, classes)) or not 0 <= moment < LATEST:
                 raise TypeError(name)  # noqa: TRY301
-            record = Record(kind(*values), float(moment), self.end + whole)
+            record = Record(kind(*values), moment, self.end + whole)
         except (MalformedError, LookupError, TypeError, ValueError) as error:
             raise self._damage(f"it is no entry of format 1 ({error})") from error
         self._position += whole
@@ -433,7 +456,7 @@ class Reader:
         """Return whether nothing but zeros follows: room that a power cut left without its data."""
         self._ended = True
         rest: bytes = self._take(start, len(self._buffer))
-        while not rest.strip(b"\0"):
+        while rest == bytes(len(rest)):
             rest = self._read()
             if not rest:
                 return True

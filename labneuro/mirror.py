@@ -8,6 +8,7 @@ process leaves a file that opens.
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
 import time
+from collections import deque
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -32,6 +33,7 @@ from labneuro.journal import (
     Raised,
     Reader,
     Resumed,
+    StoreError,
     Yielded,
 )
 from labneuro.records import STEPS
@@ -48,6 +50,7 @@ JOURNAL = "journal"
 EVERY = 2.0
 """Longest time that records wait for the next one before their block is written, s."""
 
+_EVENTS = 10_000  # kept at most, the last ones; the journal has all
 _ROWS = 4096  # in a block, at most
 _BLOCK = 2**22  # bytes in a block, at most
 _CHUNK = 2**16  # bytes: a chunk holds as many records as fit, 1024 at most
@@ -60,7 +63,7 @@ class Mirror:
         self._disk = CommittedFile(path, "x")
         self._file: Any = None
         try:
-            self._file = h5py.File(self._disk, "w", libver="earliest")
+            self._file = h5py.File(self._disk, "w", libver="earliest", rdcc_nbytes=_CHUNK)  # blocks need no cache
             self._file.attrs.update({"NX_class": "NXroot", "default": "entry", "creator": "labneuro"})
             self._entry: Any = _new_group(self._file, "entry", "NXentry")
         except BaseException:
@@ -69,7 +72,7 @@ class Mirror:
             raise
         self._tables: dict[str, Table] = {}
         self._declared: dict[str, Declared] = {}
-        self._events: list[tuple[float, str, str]] = []
+        self._events: deque[tuple[float, str, str]] = deque(maxlen=_EVENTS)
         self._end = ("", "interrupted", "")
         self._flushed = time.monotonic()
 
@@ -152,7 +155,7 @@ class Mirror:
 
     def _enclose(self, journal: Path, size: int) -> None:
         chunks = (min(size, 2**20),)
-        dataset = self._entry.create_dataset(JOURNAL, shape=(size,), dtype=np.uint8, chunks=chunks, compression=1)
+        dataset = self._entry.create_dataset(JOURNAL, shape=(size,), dtype=np.uint8, chunks=chunks)
         with journal.open("rb") as file:
             for start in range(0, size, _BLOCK):
                 part = file.read(min(_BLOCK, size - start))
@@ -210,9 +213,9 @@ def _blaming(journal: Path) -> Generator[None, None, None]:
     """Raise JournalError if entries, intact as they are, make no run: a stranger may have written them."""
     try:
         yield
-    except OSError:
-        raise
     except Exception as error:
+        if isinstance(error, StoreError) or (isinstance(error, OSError) and error.errno):
+            raise
         raise JournalError(f"{journal} is no journal of a run: {error!r:.100}; take an intact copy") from error
 
 

@@ -1,6 +1,5 @@
 """How a run stands, in a few words and numbers: out of its run file, or out of its journal as that grows."""
 
-import math
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -36,6 +35,7 @@ ALARMS = 5
 """How many alarms are kept: the last ones."""
 
 _CALM = frozenset({"resumed", "made safe", "paused", "continued", "put back"})
+_FOREVER = 1e11  # s since 1970: what claims to be later is no time
 _SINGLE: tuple[type, ...] = (bool, int, float, complex, str, np.number, np.bool_)
 
 
@@ -108,11 +108,14 @@ def time_of_day(moment: float) -> str:
 class Standing:
     """How a run stands as far as its journal has been read: `take` its records one after the other.
 
-    begun: whether the journal has said what is run. pace: steps, and their rate by the times in the journal, without
-    the time in which the run was paused or dead. asked: the question that waits for its answer. paused: whether the run
-    is. dead: whether its process is, without a word. alarms: when, s since 1970, and what: the last errors that answered a question, parts that were not made safe,
-    and notes. ended: how it ended. time: of the last record, s since 1970. unread: bytes of the journal that are still
-    to be taken. total: expected number of steps, None if unknown. The other attributes are those of `Overview`.
+    begun: whether the journal has said what is run. total: expected number of steps, None if unknown. pace: steps, and
+    their rate by the times in the journal, without those in which the run was paused or dead. asked: the question that
+    waits for its answer. paused: whether the run is. alarms: when, s since 1970, and what: the last errors that
+    answered a question, parts that were not made safe, and notes. ended: how it ended. time: of the last record, s
+    since 1970. The other attributes are those of `Overview`.
+
+    Whoever reads the journal may say, too: unread, bytes that are still to be taken; dead, whether its process has died
+    without a word.
     """
 
     def __init__(self) -> None:
@@ -131,7 +134,7 @@ class Standing:
     def take(self, record: Record) -> None:
         """Take the next record of the journal."""
         entry, before = record.entry, self.time
-        self.time = record.time if math.isfinite(record.time) else before
+        self.time = record.time if 0 <= record.time < _FOREVER else before
         if self.paused or isinstance(entry, Resumed):
             self._idle += self.time - before
         match entry:
@@ -141,13 +144,14 @@ class Standing:
                 self.asked = None
             case Yielded() if entry.table == STEPS:
                 self.pace.step()
-                self.last = _single(_dict(entry.values))
+                self.last = _single(entry.values)
             case Raised() | Left() | Noted():
                 self._happened(entry)
             case Declared() if entry.table == STEPS:
-                self.units = {str(name): str(unit or "") for name, unit, _ in entry.fields}
+                with suppress(TypeError, ValueError):  # a stranger may declare anything
+                    self.units = {str(name): str(unit or "") for name, unit, _ in entry.fields}
             case Begun():
-                self._begin(_dict(entry.head))
+                self._begin(entry.head)
             case Resumed():
                 self.paused, self.asked, self.ended = False, None, None
             case Ended():
@@ -174,14 +178,15 @@ class Standing:
             (time.time() if alive else self.time) - self.began,
             steps,
             self.last,
-            self.units,
+            {name: self.units.get(name, "") for name in self.last},
             self.problem,
         )
 
     def _begin(self, head: Mapping[str, Any]) -> None:
         self.begun = True
         self.protocol, self.bench = str(head.get("protocol", "")), str(head.get("bench_name", ""))
-        self.total = expected_steps(_dict(head.get("parameters")))
+        parameters = head.get("parameters")
+        self.total = expected_steps(cast("dict[str, Any]", parameters)) if isinstance(parameters, dict) else None
         self.pace = Pace(self.total, lambda: self.time - self._idle)
         self.began = self.time
 
@@ -214,8 +219,3 @@ def _moment(iso: str) -> float | None:
 def _single(values: Mapping[str, object]) -> dict[str, object]:
     """Return the values that are one number or text each."""
     return {str(name): value for name, value in values.items() if isinstance(value, _SINGLE)}
-
-
-def _dict(value: object) -> dict[str, Any]:
-    """Return what should be a dict and, in the journal of a stranger, needn't be."""
-    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from labneuro.journal import (
+    CROSSING,
     Begun,
     Declared,
     Ended,
@@ -36,9 +37,11 @@ class RunWriter:
         self._start(step_type)
         self._journal = _created(path)
         try:
+            begun = Begun({**head, "start_time": iso(time.time())})
+            moment = self._journal.write(begun)
             self._mirror = Mirror(path)
             self._made = True
-            self.write(Begun({**head, "start_time": iso(time.time())}))
+            self._mirror.take(begun, moment)
         except OSError as error:
             self.discard()
             raise StoreError(f"{path} can't be made: {_why(error)}; choose a place with room") from error
@@ -88,21 +91,21 @@ class RunWriter:
         Raises RecordError if it can't be stored or isn't like the first of its type, StoreError if the disk is full;
         everything recorded before stays.
         """
-        for entry in self.taken_apart(record):
-            self.write(entry)
+        self.write(*self.taken_apart(record))
 
     def taken_apart(self, record: object) -> list[Declared | Yielded]:
         """Return the entries that record `record`, without writing them. Raises RecordError."""
         return self._kinds.taken_apart(record)
 
-    def write(self, entry: Entry) -> None:
-        """Write an entry. Raises StoreError; what was recorded before stays."""
-        moment = self._journal.write(entry)
-        self.count(entry)
-        if self._mirror is None:
-            return
+    def write(self, *entries: Entry) -> None:
+        """Write entries, at once. Raises StoreError; what was recorded before stays."""
+        moment = self._journal.write(*entries)
         try:
-            self._mirror.take(entry, moment)
+            for entry in entries:
+                if type(entry) not in CROSSING:
+                    self.count(entry)
+                    if self._mirror is not None:
+                        self._mirror.take(entry, moment)
         except OSError as error:
             self._drop_mirror()
             raise StoreError(

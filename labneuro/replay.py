@@ -40,7 +40,7 @@ def replay(run: RunFile) -> Replay:
     head = head_of(run.reader)
     experiment = Experiment.recorded(head)
     script = Script(run.reader)
-    records = experiment.begin(Crossing(lambda entry: None, script=script), dict(head["parts"]))
+    records = experiment.begin(Crossing(_nothing, script=script), dict(head["parts"]))
     difference = _difference(records, script, run, experiment.step_type())
     return Replay(script.questions, script.records, difference)
 
@@ -56,12 +56,16 @@ def replayed(path: Path | str) -> Callable[[], None]:
     return test
 
 
+def _nothing(*_: object) -> None:
+    """Write nothing."""
+
+
 def _difference(records: Iterator[Any], script: Script, run: RunFile, step_type: type | None) -> str:
     kinds = Records(step_type)
     try:
         for record in records:
             for entry in kinds.taken_apart(record):
-                script.confirm(entry, yielded_at(records))
+                script.confirm(entry, lambda: yielded_at(records))
             if run.state == "stopped" and script.unwinding:
                 getattr(records, "close", lambda: None)()
                 break

@@ -187,12 +187,11 @@ def _record(
             if record is _END:
                 return "finished"
             before = writer.steps
-            for entry in writer.taken_apart(record):
-                if crossing.script is not None and crossing.script.next is not None:
-                    crossing.script.confirm(entry, yielded_at(records))
-                    writer.count(entry)
-                else:
-                    writer.write(entry)
+            entries = writer.taken_apart(record)
+            while entries and crossing.script is not None and crossing.script.next is not None:
+                crossing.script.confirm(entries[0], lambda: yielded_at(records))
+                writer.count(entries.pop(0))
+            writer.write(*entries)
             if display is not None and writer.steps > before:
                 display.advance(record)
             if interrupt.paused:

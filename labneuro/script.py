@@ -43,6 +43,9 @@ class Exchange:
 Reading = Callable[[], AbstractContextManager[Reader]]
 """Opens a journal, at its beginning."""
 
+Where = Callable[[], str]
+"""Says where in a protocol something arose."""
+
 Event = Exchange | Declared | Yielded | Remembered
 
 
@@ -86,28 +89,28 @@ class Script:
                 if event is not None and number <= self._ends[attempt]:
                     yield event
 
-    def answer(self, part: str, verb: str, arguments: dict[str, Any], where: str) -> Answered | Raised:
+    def answer(self, part: str, verb: str, arguments: dict[str, Any], where: Where) -> Answered | Raised:
         """Return the recorded answer to a question. Raises Deviation if another was asked, RecordingEnds."""
-        event, now = self.next, _question(part, verb, arguments)
-        number = self.questions + 1
+        event, number = self.next, self.questions + 1
         if event is None:
-            raise RecordingEnds(f"question {number}, {where}: {now} was never asked")
+            raise RecordingEnds(f"question {number}, {where()}: {_question(part, verb, arguments)} was never asked")
         if not isinstance(event, Exchange):
-            raise _deviation(f"question {number}", where, event, now)
+            raise _deviation(f"question {number}", where, event, _question(part, verb, arguments))
         asked = event.asked
         if pack([asked.part, asked.verb, asked.arguments]) != pack([part, verb, arguments]):
-            raise _deviation(f"question {number}", where, event, now + _first(asked.arguments, arguments))
+            now = _question(part, verb, arguments) + _first(asked.arguments, arguments)
+            raise _deviation(f"question {number}", where, event, now)
         self._advance()
         if event.outcome is None:
-            raise RecordingEnds(f"question {number}, {where}: the answer to {now} was lost")
+            raise RecordingEnds(f"question {number}, {where()}: the answer to {shown(event)} was lost")
         self.questions = number
         return event.outcome
 
-    def confirm(self, entry: Declared | Yielded, where: str) -> None:
+    def confirm(self, entry: Declared | Yielded, where: Where) -> None:
         """Compare what was yielded with the recording. Raises Deviation, or RecordingEnds."""
         event, record = self.next, f"record {self.records + 1}"
         if event is None:
-            raise RecordingEnds(f"{record}, {where}: it was never written")
+            raise RecordingEnds(f"{record}, {where()}: it was never written")
         if isinstance(event, Exchange) or type(event) is not type(entry) or pack([*event]) != pack([*entry]):
             now = shown(entry)
             if isinstance(event, Yielded) and isinstance(entry, Yielded) and event.table == entry.table:
@@ -186,8 +189,8 @@ def _attempts(reader: Reader) -> Iterator[tuple[int, int, Event | None]]:
         yield attempt, number + 1, Exchange(pending, None)
 
 
-def _deviation(what: str, where: str, recorded: Exchange | Declared | Yielded, now: str) -> Deviation:
-    return Deviation(f"{what}, {where}\n  recorded: {shown(recorded)}\n  now:      {now}")
+def _deviation(what: str, where: Where, recorded: Exchange | Declared | Yielded, now: str) -> Deviation:
+    return Deviation(f"{what}, {where()}\n  recorded: {shown(recorded)}\n  now:      {now}")
 
 
 def shown(event: Exchange | Declared | Yielded) -> str:

@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labneuro.filelock import is_locked
-from labneuro.journal import JournalError, Reader, StoreError
+from labneuro.journal import LATEST, JournalError, Reader, StoreError
 from labneuro.mirror import JOURNAL, ORDER, rebuild
 from labneuro.records import RESERVED
 
 State = Literal["running", "finished", "stopped", "interrupted", "failed"]
 """How a run stands, or ended: "interrupted" if its process died without saying."""
 
-_LARGE = 2**20  # bytes that may be read whatever the file holds
+_LARGE = 2**16  # bytes that may be read whatever the file holds
 _DENSEST = 1100  # bytes that one stored byte can stand for: gzip reaches 1032
 
 
@@ -82,7 +82,7 @@ class RunFile:
             self.parameters = _values(_group(entry, "parameters"))
             self.provenance = _values(_group(entry, "provenance"))
             events = [_values(_group(entry, "events")).get(name, ()) for name in Event._fields]
-            self.events = [Event(float(t), str(what), str(words)) for t, what, words in zip(*events, strict=True)]
+            self.events = [_event(*event) for event in zip(*events, strict=True)]
             groups = [name for name in entry if _group(entry, name) is not None]
             self.units = {
                 f"{group}/{name}": _as_text(dataset.attrs["units"])
@@ -101,9 +101,9 @@ class RunFile:
 
     @contextmanager
     def reader(self) -> Generator[Reader, None, None]:
-        """Open the journal of this run, wherever it lies. Raises StoreError if there is none."""
+        """Open the journal of this run, wherever it lies, up to its damage. Raises StoreError if there is none."""
         if self.journal is not None:
-            with Reader(self.journal) as reader:
+            with Reader(self.journal, until_damage=True) as reader:
                 yield reader
             return
         yield Reader(self._enclosed(), str(self.path))
@@ -113,7 +113,7 @@ class RunFile:
         part = out.with_name(f"{out.name}.part")
         try:
             with part.open("wb") as file:
-                shutil.copyfileobj(self._enclosed(), file)
+                shutil.copyfileobj(self._enclosed(), file, 2**20)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(out)
@@ -217,7 +217,7 @@ class Fields(Mapping[str, NDArray[Any]]):
         array = self._arrays[name]
         if array is None:
             with self._source.reading() as entry:
-                array = self._arrays[name] = _read(_datasets(_group(entry, self._name))[name], slice(self.count))
+                array = self._arrays[name] = _read(_dataset(_group(entry, self._name), name), slice(self.count))
         return array
 
     def __iter__(self) -> Iterator[str]:
@@ -236,13 +236,13 @@ def _reason(error: Exception) -> str:
         return "it is not HDF5"
     if "truncated" in text:
         return "it is cut short"
-    inner = re.search(r"\((.*)\)", text)
+    inner = re.search(r" \((.+)\)$", text)
     return "".join(c if c.isprintable() else "?" for c in (inner.group(1) if inner else text))
 
 
 def _own(group: Any, name: str) -> Any:
-    """Return a member that lies in this very file; None for links to elsewhere and what isn't there."""
-    return group[name] if isinstance(group.get(name, getlink=True), h5py.HardLink) else None
+    """Return a member that lies in this very file; None for links to elsewhere, and names that steer a terminal."""
+    return group[name] if name.isprintable() and isinstance(group.get(name, getlink=True), h5py.HardLink) else None
 
 
 def _group(parent: Any, name: str) -> Any:
@@ -255,18 +255,18 @@ def _datasets(group: Any) -> dict[str, Any]:
     """Return the numbers and texts of a group that lie in the file, in their declared order if one is known."""
     if group is None:
         return {}
-    order = [_as_text(name) for name in group.attrs.get(ORDER, ())]
+    order, own = [_as_text(name) for name in group.attrs.get(ORDER, ())], set(group)
     # A name out of the attribute must be one of the group's own: a path in it could cross a link.
-    names = [name for name in order if name in set(group)] or list(group)
-    members = {name: _own(group, name) for name in names}
-    return {
-        name: member
-        for name, member in members.items()
-        if isinstance(member, h5py.Dataset)
-        and not member.is_virtual
-        and member.external is None
-        and (member.dtype.kind in "biufc" or h5py.check_string_dtype(member.dtype) is not None)
-    }
+    names = [name for name in order if name in own] or list(group)
+    members = {name: _dataset(group, name) for name in names}
+    return {name: member for name, member in members.items() if member is not None}
+
+
+def _dataset(group: Any, name: str) -> Any:
+    """Return a dataset of numbers or text that lies in the file; None if it is none."""
+    member = _own(group, name)
+    plain = isinstance(member, h5py.Dataset) and not member.is_virtual and member.external is None
+    return member if plain and (member.dtype.kind in "biufc" or h5py.check_string_dtype(member.dtype)) else None
 
 
 def _values(group: Any) -> dict[str, Any]:
@@ -288,6 +288,12 @@ def _check_size(dataset: Any) -> None:
     claimed = max(dataset.size, math.prod(dataset.chunks or ())) * dataset.dtype.itemsize
     if claimed > max(_LARGE, _DENSEST * dataset.id.get_storage_size()):
         raise ValueError(f"{dataset.name!r} claims {claimed:.3g} bytes that are not there")
+
+
+def _event(moment: Any, what: Any, words: Any) -> Event:
+    if not (0 <= moment < LATEST and str(what).isprintable()):
+        raise ValueError(f"it says that {what!r} happened at {moment!r}")
+    return Event(float(moment), str(what), str(words))
 
 
 def _as_text(value: object) -> str:

@@ -47,7 +47,8 @@ def watch(path: Path, console: Console) -> int:
             show(follow(path, standing), standing, console)
             how = _ending(path, standing)
             if how is None or how.state != "running" or how.problem:
-                break  # else it was resumed between two looks
+                break
+            WallClock().sleep(LOOK)  # it was resumed between two looks
     except KeyboardInterrupt:
         console.print("the watch has ended, the run goes on")
         return 128 + signal.SIGINT
@@ -122,13 +123,14 @@ def _show_live(looks: Iterable[None], standing: Standing, console: Console) -> N
 def _picture(standing: Standing) -> RenderableType:
     now = time.time()
     what, since = _doing(standing, now)
+    took = f"running for {duration(max(0.0, now - standing.began))}" if standing.begun else ""
     pace: RenderableType = Text(str(standing.pace))
     if standing.total:
         grid = Table.grid(padding=(0, 2))
         grid.add_row(ProgressBar(standing.total, standing.pace.steps, width=30), pace)
         pace = grid
     return Group(
-        Text(printable(f"{standing.protocol} on {standing.bench}, {duration(now - standing.began)}"), style="bold"),
+        Text(printable(f"{standing.protocol} on {standing.bench}  {took}"), style="bold"),
         pace,
         Text(printable(single(standing.last, standing.units))),
         Text(printable(what if since is None else f"{what} for {duration(max(0.0, now - since))}"), style="yellow"),

@@ -127,10 +127,9 @@ def _acknowledge(pipe: int) -> None:
     """Say one byte for each step as soon as the journal has it."""
     write = RunWriter.write
 
-    def told(self: RunWriter, entry: Entry) -> None:
-        write(self, entry)
-        if isinstance(entry, Yielded) and entry.table == STEPS:
-            os.write(pipe, b".")
+    def told(self: RunWriter, *entries: Entry) -> None:
+        write(self, *entries)
+        os.write(pipe, b"." * sum(isinstance(entry, Yielded) and entry.table == STEPS for entry in entries))
 
     RunWriter.write = told
 

@@ -75,7 +75,7 @@ class LimitedCurrentSource(Guard[CurrentSource, CurrentSourceLimits], CurrentSou
     def set_current(self, current: float) -> None:
         """Ramp to `current`, A. Raises LimitError first, also if the compliance reads back too high."""
         wanted = real(self._place, "current", current, ())
-        check_currents(self._place, "", np.atleast_1d(wanted), "max_current", self._limits.max_current)
+        _check_current(self._place, "", float(wanted), "max_current", self._limits.max_current)
         compliance = self.compliance
         self._check_compliance(compliance, "compliance reads back as", ": use set_compliance first")
         self._check_power(float(wanted), compliance, "use set_compliance first")
@@ -123,10 +123,13 @@ def check_currents(place: Place, name: str, currents: FloatArray, limit_name: st
     """Raise LimitError for the first of `currents`, (n,), A, beyond ±`limit`; `name` is what each flows through."""
     bad = ~(np.abs(currents) <= limit * (1 + ROUNDING))
     for index in np.flatnonzero(bad)[:1]:
-        current = float(currents[index])
-        who = f"{name} {index + 1} " if name else ""
-        if not math.isfinite(current):
-            raise place.error(f"{who}asked for {current} A: give a finite current")
+        _check_current(place, f"{name} {index + 1} ", float(currents[index]), limit_name, limit)
+
+
+def _check_current(place: Place, who: str, current: float, limit_name: str, limit: float) -> None:
+    if not math.isfinite(current):
+        raise place.error(f"{who}asked for {current} A: give a finite current")
+    if abs(current) > limit * (1 + ROUNDING):
         raise place.error(f"{who}asked for {against(limit, current, 'A')}", limit_name)
 
 

@@ -1,6 +1,7 @@
 """A laboratory's own package, found through its entry points: a source that keeps a diary, and protocols for it."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 from annotated_types import Ge, Gt
 
 from labneuro.clock import WallClock
+from labneuro.crossing import LostAnswerError
 from labneuro.filelock import is_locked
-from labneuro.roles import CurrentSource
+from labneuro.roles import CurrentSource, PulseGenerator
+from labneuro.signals import Pulses
 from labneuro.store import RunFile
 from labneuro.units import Current, Currents, Duration, Fraction, Power
 
@@ -104,6 +107,34 @@ class LastingSource(CurrentSource):
         self.set_current(0.0)
 
 
+class LastingPulser(PulseGenerator):
+    """A pulse generator whose device remembers: every pulse it has had stands in a file, one a line, V."""
+
+    def __init__(self, *, pulses: str, deaf_after: int = 0) -> None:
+        """Connect to it.
+
+        Args:
+            pulses: path of the file
+            deaf_after: number of pulses after which it sends them and never says so; 0 for never
+        """
+        self._pulses = Path(pulses)
+        self._deaf_after = deaf_after
+        self._pulses.touch()
+
+    @property
+    def identity(self) -> str:
+        return "annex,pulser,1,0"
+
+    def fire(self, pulses: Pulses) -> None:
+        with self._pulses.open("a") as file:
+            file.write(f"{pulses.amplitude}\n" * pulses.count)
+        if self._deaf_after and len(self._pulses.read_text().split()) > self._deaf_after:
+            raise TimeoutError("no answer")
+
+    def make_safe(self) -> None:
+        pass
+
+
 @dataclass(frozen=True)
 class Step:
     """A current and what came of it."""
@@ -182,6 +213,40 @@ def breaks(
         source.set_current(1e-3)
         yield Step(source.current, 0.5, k, np.zeros(2))
     raise {"ArithmeticError": ArithmeticError, "ValueError": ValueError}[how]("the sums don't add up")
+
+
+@dataclass(frozen=True)
+class Fired:
+    """A pulse was fired; known: whether its answer came."""
+
+    amplitude: float
+    known: bool
+
+
+def pulse_train(generator: PulseGenerator, *, steps: int = 4) -> Iterator[Fired]:
+    """Fire one pulse a step, each higher than the one before."""
+    for k in range(1, steps + 1):
+        known = True
+        try:
+            generator.fire(Pulses(0.1 * k, 1e-6))
+        except LostAnswerError:
+            known = False
+        yield Fired(0.1 * k, known)
+
+
+def tidy(source: CurrentSource, *, steps: int = 3, stop: bool = False) -> Iterator[Step]:
+    """Set a compliance and some currents, and clean up at the end; after two steps, `stop` asks the run to."""
+    try:
+        source.set_compliance(1.5)
+        for k in range(1, steps + 1):
+            source.set_current(1e-3 * k)
+            if stop and k == 2 and not Path("asked to stop").exists():
+                Path("asked to stop").touch()
+                signal.raise_signal(signal.SIGINT)
+            yield Step(source.current, k / steps, k, np.arange(2.0) * k)
+    finally:
+        source.set_current(0.5e-3)
+        source.set_compliance(1.0)
 
 
 def forgetful(source: CurrentSource) -> None:

@@ -299,7 +299,14 @@ def test_quick_commands_load_nothing_slow(arguments: list[str]) -> None:
 
 def head(**known: Any) -> dict[str, Any]:
     """What a journal says about a run of which nothing else is known."""
-    nothing: dict[str, Any] = {"doc": "", "parameters": {}, "units": {}, "bench": "", "bench_name": "", "provenance": {}}
+    nothing: dict[str, Any] = {
+        "doc": "",
+        "bench": "",
+        "bench_name": "",
+        "parameters": {},
+        "units": {},
+        "provenance": {},
+    }
     return {"protocol": "p", **nothing, **known}
 
 
