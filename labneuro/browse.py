@@ -83,14 +83,8 @@ def listing(runs: Iterable[Overview], width: int | None = None) -> Iterator[Text
 
 
 def _cells(run: Overview) -> list[str]:
+    began = "" if run.began is None else f"{datetime.fromtimestamp(run.began):%Y-%m-%d %H:%M}"
     steps = "" if run.state == UNREADABLE else str(run.steps)
     took = "" if run.duration is None else duration(run.duration)
     result = run.problem or single(run.last, run.units)
-    return [_date(run.began), run.protocol, run.bench, run.state, steps, took, result, run.path.name]
-
-
-def _date(moment: float | None) -> str:
-    try:
-        return "" if moment is None else f"{datetime.fromtimestamp(moment):%Y-%m-%d %H:%M}"
-    except (ValueError, OverflowError, OSError):
-        return "?"
+    return [began, run.protocol, run.bench, run.state, steps, took, result, run.path.name]

@@ -13,6 +13,7 @@ import numpy as np
 
 from labneuro.filelock import is_locked
 from labneuro.journal import (
+    LATEST,
     Answered,
     Asked,
     Begun,
@@ -35,7 +36,6 @@ ALARMS = 5
 """How many alarms are kept: the last ones."""
 
 _CALM = frozenset({"resumed", "made safe", "paused", "continued", "put back"})
-_FOREVER = 1e11  # s since 1970: what claims to be later is no time
 _SINGLE: tuple[type, ...] = (bool, int, float, complex, str, np.number, np.bool_)
 
 
@@ -98,11 +98,8 @@ def alarms(events: Iterable[Event]) -> list[tuple[float, str]]:
 
 
 def time_of_day(moment: float) -> str:
-    """Return the time of the day at `moment`, s since 1970, "?" if there is none."""
-    try:
-        return f"{datetime.fromtimestamp(moment):%H:%M:%S}"
-    except (ValueError, OverflowError, OSError):
-        return "?"
+    """Return the time of the day at `moment`, s since 1970."""
+    return f"{datetime.fromtimestamp(moment):%H:%M:%S}"
 
 
 class Standing:
@@ -133,8 +130,7 @@ class Standing:
 
     def take(self, record: Record) -> None:
         """Take the next record of the journal."""
-        entry, before = record.entry, self.time
-        self.time = record.time if 0 <= record.time < _FOREVER else before
+        entry, before, self.time = record.entry, self.time, record.time
         if self.paused or isinstance(entry, Resumed):
             self._idle += self.time - before
         match entry:
@@ -212,7 +208,8 @@ def _death(steps: int) -> str:
 def _moment(iso: str) -> float | None:
     """Return a time of a run file in s since 1970, None if it says none."""
     with suppress(ValueError, OverflowError, OSError):
-        return datetime.fromisoformat(iso).timestamp()
+        moment = datetime.fromisoformat(iso).timestamp()
+        return moment if 0 <= moment < LATEST else None
     return None
 
 

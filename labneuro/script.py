@@ -73,6 +73,7 @@ class Script:
             self._ends[-1] = sys.maxsize
         self._reading = reading
         self._met = self.met()
+        self._deviation: Deviation | None = None
         self.questions = self.records = 0
         self.next: Exchange | Declared | Yielded | None = None
         self._advance()
@@ -92,14 +93,16 @@ class Script:
     def answer(self, part: str, verb: str, arguments: dict[str, Any], where: Where) -> Answered | Raised:
         """Return the recorded answer to a question. Raises Deviation if another was asked, RecordingEnds."""
         event, number = self.next, self.questions + 1
+        if self._deviation is not None:
+            raise self._deviation  # the protocol cleans up behind itself
         if event is None:
             raise RecordingEnds(f"question {number}, {where()}: {_question(part, verb, arguments)} was never asked")
         if not isinstance(event, Exchange):
-            raise _deviation(f"question {number}", where, event, _question(part, verb, arguments))
+            raise self._deviating(f"question {number}", where, event, _question(part, verb, arguments))
         asked = event.asked
         if pack([asked.part, asked.verb, asked.arguments]) != pack([part, verb, arguments]):
             now = _question(part, verb, arguments) + _first(asked.arguments, arguments)
-            raise _deviation(f"question {number}", where, event, now)
+            raise self._deviating(f"question {number}", where, event, now)
         self._advance()
         if event.outcome is None:
             raise RecordingEnds(f"question {number}, {where()}: the answer to {shown(event)} was lost")
@@ -115,9 +118,13 @@ class Script:
             now = shown(entry)
             if isinstance(event, Yielded) and isinstance(entry, Yielded) and event.table == entry.table:
                 now += _first(event.values, entry.values)
-            raise _deviation(record, where, event, now)
+            raise self._deviating(record, where, event, now)
         self.records += isinstance(entry, Yielded)
         self._advance()
+
+    def _deviating(self, what: str, where: Where, recorded: Exchange | Declared | Yielded, now: str) -> Deviation:
+        self._deviation = Deviation(f"{what}, {where()}\n  recorded: {shown(recorded)}\n  now:      {now}")
+        return self._deviation
 
     def _advance(self) -> None:
         self.next = next((event for event in self._met if not isinstance(event, Remembered)), None)
@@ -187,10 +194,6 @@ def _attempts(reader: Reader) -> Iterator[tuple[int, int, Event | None]]:
                 pass
     if pending is not None:
         yield attempt, number + 1, Exchange(pending, None)
-
-
-def _deviation(what: str, where: Where, recorded: Exchange | Declared | Yielded, now: str) -> Deviation:
-    return Deviation(f"{what}, {where()}\n  recorded: {shown(recorded)}\n  now:      {now}")
 
 
 def shown(event: Exchange | Declared | Yielded) -> str:
