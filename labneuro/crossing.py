@@ -24,6 +24,9 @@ from labneuro.roles import Role, Verb, verbs
 from labneuro.script import Script
 from labneuro.values import settled
 
+QUICK = 1e-3
+"""Time below which an answer is written down with what comes next, s: it is soon asked again, if it was no action."""
+
 REMEMBER = 1.0
 """Least time between two snapshots of emulated parts, s."""
 
@@ -100,13 +103,15 @@ class Crossing:
         if verb.signature is not None:  # a property is only read: it is written down together with its answer
             self._record(question)
             ahead = ()
+        began = time.perf_counter()
         try:
             asked = getattr(self._parts[part], verb.name)
             value = settled(asked if verb.signature is None else asked(**arguments))
         except Exception as error:
             self._record(*ahead, Raised(number, error_name(error), str(error)))
             raise
-        self._record(*ahead, Answered(number, value))
+        quick = time.perf_counter() - began < QUICK and verb.kind != "action"
+        self._record(*ahead, Answered(number, value), later=quick)
         if self._memories and time.monotonic() >= self._remember_at:
             self._remember(number)
         return value
@@ -118,10 +123,10 @@ class Crossing:
         now = time.monotonic()
         self._remember_at = now + max(REMEMBER, _SHARE * (now - began))
 
-    def _record(self, *entries: Entry) -> None:
+    def _record(self, *entries: Entry, later: bool = False) -> None:
         self._interrupt.hold()
         try:
-            self._write(*entries)
+            self._write(*entries, later=later)
         finally:
             self._interrupt.release()
 

@@ -97,9 +97,15 @@ class RunWriter:
         """Return the entries that record `record`, without writing them. Raises RecordError."""
         return self._kinds.taken_apart(record)
 
-    def write(self, *entries: Entry) -> None:
-        """Write entries, at once. Raises StoreError; what was recorded before stays."""
+    def write(self, *entries: Entry, later: bool = False) -> None:
+        """Write entries, at once, or with those that come next. Raises StoreError; what was recorded before stays."""
+        if later:
+            self._waiting += entries
+            return
+        if self._waiting:
+            entries = (*self._waiting, *entries)
         moment = self._journal.write(*entries)
+        self._waiting = ()
         try:
             for entry in entries:
                 if type(entry) not in CROSSING:
@@ -159,6 +165,7 @@ class RunWriter:
         self.records = 0
         self._kinds = Records(step_type)
         self._mirror: Mirror | None = None
+        self._waiting: tuple[Entry, ...] = ()
         self._made = False
 
     def _drop_mirror(self) -> None:
