@@ -87,7 +87,7 @@ def overview(path: Path) -> Overview:
         None if began is None or ended is None else ended - began,
         run.steps.count,
         last,
-        {name: run.units.get(f"{STEPS}/{name}", "") for name in last},
+        {name: run.steps.units[name] for name in last},
         run.damage,
     )
 

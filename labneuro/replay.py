@@ -61,7 +61,7 @@ def replayed(path: Path | str) -> Callable[[], None]:
     return test
 
 
-def _nothing(*_: object) -> None:
+def _nothing(*_: object, **__: object) -> None:
     """Write nothing."""
 
 

@@ -14,6 +14,7 @@ import tempfile
 import weakref
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 
@@ -70,34 +71,57 @@ class RunFile:
         running = self.journal is not None and is_locked(self.journal)
         self._source = source = self._made_from(self.journal) if self.journal is not None else _Source(self.path)
         with source.reading() as entry:
-            head, protocol, bench = _values(entry), _group(entry, "protocol"), _group(entry, "bench")
-            self.protocol = str(_values(protocol)["name"])
-            self.doc = str(_values(protocol).get("doc", ""))
-            self.state: State = "running" if running and self.journal is not None else _state(head.get("state"))
+            protocol, bench = _group(entry, "protocol"), _group(entry, "bench")
+            self.protocol, self.doc = _text(protocol, "name"), _text(protocol, "doc")
+            self.bench, self.bench_name = _text(bench, "text"), _text(bench, "name")
+            self.state: State = "running" if running and self.journal is not None else _state(_text(entry, "state"))
             self.note, self.title, self.start_time, self.end_time = (
-                str(head.get(name, "")) for name in ("note", "title", "start_time", "end_time")
+                _text(entry, name) for name in ("note", "title", "start_time", "end_time")
             )
-            self.bench, self.bench_name = (str(_values(bench).get(name, "")) for name in ("text", "name"))
-            self.parts = {name: str(value) for name, value in _values(_group(bench, "parts")).items()}
-            self.parameters = _values(_group(entry, "parameters"))
-            self.provenance = _values(_group(entry, "provenance"))
-            events = [_values(_group(entry, "events")).get(name, ()) for name in Event._fields]
-            self.events = [_event(*event) for event in zip(*events, strict=True)]
-            groups = [name for name in entry if _group(entry, name) is not None]
-            self.units = {
+            self.steps = Fields(source, "steps", _group(entry, "steps"))
+
+    @cached_property
+    def parts(self) -> dict[str, str]:  # noqa: D102 - the class says what its attributes are
+        with self._source.reading() as entry:
+            parts = _values(_group(_group(entry, "bench"), "parts"))
+            return {name: str(value) for name, value in parts.items()}
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:  # noqa: D102
+        with self._source.reading() as entry:
+            return _values(_group(entry, "parameters"))
+
+    @cached_property
+    def provenance(self) -> dict[str, Any]:  # noqa: D102
+        with self._source.reading() as entry:
+            return _values(_group(entry, "provenance"))
+
+    @cached_property
+    def events(self) -> list[Event]:  # noqa: D102
+        with self._source.reading() as entry:
+            events = _values(_group(entry, "events"))
+            columns = [events.get(name, ()) for name in Event._fields]
+            return [_event(*event) for event in zip(*columns, strict=True)]
+
+    @cached_property
+    def units(self) -> dict[str, str]:  # noqa: D102
+        with self._source.reading() as entry:
+            return {
                 f"{group}/{name}": _as_text(dataset.attrs["units"])
-                for group in groups
+                for group in entry
                 for name, dataset in _datasets(_group(entry, group)).items()
                 if "units" in dataset.attrs
             }
-            self.steps = Fields(source, "steps", _group(entry, "steps"))
-            self.records: Mapping[str, Fields] = {
-                name: Fields(source, name, _group(entry, name)) for name in groups if name not in RESERVED
-            }
+
+    @cached_property
+    def records(self) -> Mapping[str, "Fields"]:  # noqa: D102
+        with self._source.reading() as entry:
+            groups = {name: _group(entry, name) for name in entry if name not in RESERVED}
+            return {name: Fields(self._source, name, group) for name, group in groups.items() if group is not None}
 
     def last(self) -> dict[str, Any]:
         """Return the values of the last step; empty if there is none."""
-        return {name: self.steps[name][-1] for name in self.steps} if self.steps.count else {}
+        return self.steps.last()
 
     @contextmanager
     def reader(self) -> Generator[Reader, None, None]:
@@ -203,12 +227,15 @@ class _Enclosed:
 class Fields(Mapping[str, NDArray[Any]]):
     """The fields of one type of record, arrays whose first axis is the record; read on demand, then kept.
 
-    `count` is the number of records: the length of the shortest field, in case a crash tore the last record.
+    `count` is the number of records: the length of the shortest field, in case a crash tore the last record. `units`
+    are those of the fields, "" where there is none.
     """
 
     def __init__(self, source: _Source, name: str, group: Any) -> None:
         columns = {name: dataset for name, dataset in _datasets(group).items() if dataset.shape}
         self.count: int = min((len(dataset) for dataset in columns.values()), default=0)
+        units = {name: dataset.attrs.get("units", "") for name, dataset in columns.items()}
+        self.units = {name: _as_text(unit) for name, unit in units.items()}
         self._source = source
         self._name = name
         self._arrays: dict[str, NDArray[Any] | None] = dict.fromkeys(columns)
@@ -219,6 +246,14 @@ class Fields(Mapping[str, NDArray[Any]]):
             with self._source.reading() as entry:
                 array = self._arrays[name] = _read(_dataset(_group(entry, self._name), name), slice(self.count))
         return array
+
+    def last(self) -> dict[str, Any]:
+        """Return the values of the last record; empty if there is none."""
+        if not self.count:
+            return {}
+        with self._source.reading() as entry:
+            datasets = _datasets(_group(entry, self._name))
+            return {name: _read(datasets[name], slice(self.count - 1, self.count))[-1] for name in self}
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
@@ -267,6 +302,11 @@ def _dataset(group: Any, name: str) -> Any:
     member = _own(group, name)
     plain = isinstance(member, h5py.Dataset) and not member.is_virtual and member.external is None
     return member if plain and (member.dtype.kind in "biufc" or h5py.check_string_dtype(member.dtype)) else None
+
+
+def _text(group: Any, name: str) -> str:
+    dataset = None if group is None else _dataset(group, name)
+    return "" if dataset is None else str(_read(dataset))
 
 
 def _values(group: Any) -> dict[str, Any]:

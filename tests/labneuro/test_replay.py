@@ -176,7 +176,7 @@ def test_errors_come_back_as_what_they_were() -> None:
     }
     for recorded, kind in outcomes.items():
         script: Any = type("Script", (), {"next": 1, "answer": lambda self, *_, given=recorded: given})()
-        source = Crossing(lambda *_: None, script=script).role("source", CurrentSource)
+        source = Crossing(lambda *_, **__: None, script=script).role("source", CurrentSource)
         with pytest.raises(kind, match=recorded.text):
             _ = source.current  # type: ignore[attr-defined]
 
@@ -198,7 +198,7 @@ def test_what_a_protocol_is_handed_is_its_own() -> None:
 
     written: list[Any] = []
 
-    def write(*entries: Any) -> None:
+    def write(*entries: Any, later: bool = False) -> None:
         for entry in entries:
             pack(list(entry))
             written.append(entry)
