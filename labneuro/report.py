@@ -33,6 +33,8 @@ def report(result: RunResult, protocol: Protocol, console: Console, *, figure: b
         lines.append(("summary", f"failed: {in_words(error)}"))
     lines.append(("bench left", "; ".join(f"{part.part} {part.words}" for part in result.left)))
     lines.append(("file", str(result.path)))
+    if result.state == "stopped":
+        lines.append(("to go on", f"labneuro resume {result.path}"))
     if figure and result.steps:
         try:
             lines.append(("figure", str(draw(run, protocol))))

@@ -236,7 +236,7 @@ def _fail(writer: RunWriter, error: BaseException, *, empty: bool) -> None:
         writer.close()
     before = {0: "what was recorded before it is", 1: "the step before it is"}
     kept = before.get(writer.steps, f"the {writer.steps} steps before it are")
-    error.add_note(f"{kept} kept in {writer.path}")
+    error.add_note(f"{kept} kept; to go on: labneuro resume {writer.path}")
 
 
 def numbered(path: Path) -> Iterator[Path]:

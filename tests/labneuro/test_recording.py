@@ -498,6 +498,17 @@ def test_a_run_that_finds_no_room_to_begin_leaves_nothing(tmp_path: Path, monkey
         assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_that_finds_no_room_before_its_first_step_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = writer(tmp_path / "a.h5")
+    monkeypatch.setattr(CommittedFile, "_put", full_disk)
+    with pytest.raises(StoreError, match="No space left"):
+        run.identify({"chip": "emulated"})
+    run.discard()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_file_that_cannot_grow_stays_behind_its_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror, "EVERY", 0.0)
     path = tmp_path / "a.h5"

@@ -22,6 +22,7 @@ from labneuro.limits import LimitError
 from labneuro.parameters import ParameterError
 from labneuro.progress import Pace, ProgressDisplay, duration, number
 from labneuro.provenance import provenance, source_commit
+from labneuro.resume import resume
 from labneuro.run import RunResult, execute, numbered
 from labneuro.store import RunFile, StoreError
 
@@ -106,7 +107,7 @@ def test_a_bench_that_does_not_open_leaves_no_file() -> None:
 def test_a_failure_is_recorded_and_raised_and_the_bench_is_safe() -> None:
     with pytest.raises(ArithmeticError, match="don't add up") as caught:
         perform("breaks", after=2)
-    assert caught.value.__notes__ == ["the 2 steps before it are kept in a.h5"]
+    assert caught.value.__notes__ == ["the 2 steps before it are kept; to go on: labneuro resume a.h5"]
     run = RunFile("a.h5")
     assert (run.state, run.steps.count) == ("failed", 2)
     assert run.note == "ArithmeticError: the sums don't add up"
@@ -254,6 +255,103 @@ def test_a_killed_run_says_interrupted_and_has_its_steps() -> None:
     assert (run.state, run.end_time) == ("interrupted", "")
     assert run.steps.count >= 5  # the sixth was asked for when the fifth had been recorded
     np.testing.assert_array_equal(run.steps["counts"], np.arange(1, run.steps.count + 1))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a pseudo-terminal")
+def test_p_pauses_a_run_after_its_step_and_lets_it_go_on() -> None:
+    import pty  # noqa: PLC0415 - not on Windows
+    import termios  # noqa: PLC0415
+
+    keyboard, terminal = pty.openpty()
+    settings = termios.tcgetattr(terminal)
+    code = "import os; os.setsid(); import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n"
+    code += "import sys; from labneuro.cli import main; sys.exit(main(sys.argv[1:]))"
+    slow = ["run", "slow", "--bench", "desk.toml", "--out", "a.h5", "--no-figure", "--steps", "8", "--pause", "100 ms"]
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", code, *slow],
+        stdin=terminal,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ANNEX)},
+    ) as process:
+        await_line(process.stdout, "step 2")
+        os.write(keyboard, b"p")
+        await_line(process.stderr, "pausing after this step; p goes on, Ctrl-C stops")
+        journal = Path("a.journal")
+        while b"paused" not in journal.read_bytes():
+            threading.Event().wait(0.02)
+        size = journal.stat().st_size
+        threading.Event().wait(0.5)
+        assert journal.stat().st_size == size  # nothing is asked meanwhile
+        os.write(keyboard, b"p")
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    run = RunFile("a.h5")
+    assert (run.state, run.steps.count) == ("finished", 8)
+    assert [event.what for event in run.events[:2]] == ["paused", "continued"]
+    assert termios.tcgetattr(terminal) == settings
+    os.close(keyboard)
+    os.close(terminal)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a limit on the size of files")
+def test_a_full_disk_ends_a_run_with_a_safe_bench_and_no_step_lost() -> None:
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
+        "from labneuro.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    slow = ["run", "slow", "--bench", "desk.toml", "--out", "a.h5", "--steps", "1000", "--pause", "0 s"]
+    write_bench()
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code, *slow],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(ANNEX)},
+    )
+    assert done.returncode == 2
+    assert "can't write to a." in done.stderr
+    assert "File too large" in done.stderr
+    assert "make room, then: labneuro resume a." in done.stderr
+    assert diary()[-3:] == LEAVING
+    announced = done.stdout.count("step ")
+    run = RunFile("a.h5")
+    assert run.state in {"interrupted", "failed"}
+    assert run.damage == ""
+    assert announced - 1 <= run.steps.count <= announced < 1000
+    assert resume(run, progress=False).steps == 1000  # there is room now
+    np.testing.assert_array_equal(RunFile("a.h5").steps["counts"], np.arange(1, 1001))
+
+
+def test_what_could_not_be_made_safe_is_said_and_written_down() -> None:
+    write_bench("stuck = true")
+    with pytest.raises(ArithmeticError) as caught:
+        perform("breaks")
+    assert any("source was not made safe: RuntimeError: the relay is stuck" in note for note in caught.value.__notes__)
+    left = [event for event in RunFile("a.h5").events if "made safe" in event.what]
+    assert [event.what for event in left] == ["NOT made safe"]
+    assert "the relay is stuck" in left[0].words
+    assert "the relay is stuck" in RunFile("a.h5").note
+
+
+def test_a_run_that_failed_at_once_is_kept_if_its_bench_is_not_safe() -> None:
+    write_bench("stuck = true")
+    with pytest.raises(ValueError, match="the sums don't add up"):
+        perform("breaks", after=0, how="ValueError")
+    assert RunFile("a.h5").state == "failed"
+
+
+def test_an_abort_waits_until_an_entry_is_written() -> None:
+    interrupt = Interrupt()
+    with interrupt.listening(), interrupt.abortable():
+        signal.raise_signal(signal.SIGINT)
+        interrupt.hold()
+        signal.raise_signal(signal.SIGINT)  # nothing yet
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.release()
+        interrupt.release()
 
 
 def test_a_second_signal_outside_the_protocol_raises_nothing() -> None:
