@@ -99,8 +99,8 @@ class Crossing:
             outcome, self._instead = self._instead._replace(number=number), None
             self._record(question, outcome)
             return _given(outcome)
-        ahead: tuple[Asked, ...] = (question,)
-        if verb.signature is not None:  # a property is only read: it is written down together with its answer
+        ahead: tuple[Asked, ...] = (question,)  # a property is only read: it is written down together with its answer
+        if verb.signature is not None:
             self._record(question)
             ahead = ()
         began = time.perf_counter()

@@ -20,15 +20,16 @@ class Interrupt:
     """What the user, or the system, has asked of a run so far.
 
     requested: the signal that asked the run to stop after its step: Ctrl-C (SIGINT), SIGTERM, or SIGHUP (the
-    terminal was closed); None as long as there was none. aborted: whether a second Ctrl-C broke off the step.
-    message: what to tell the user now. aloud: whether to write messages to the standard error at once.
+    terminal was closed); None as long as there was none. may_abort: whether a second Ctrl-C may break off what goes
+    on, by KeyboardInterrupt. aborted: whether it did. message: what to tell the user now. aloud: whether to write
+    messages to the standard error at once.
     """
 
     def __init__(self, *, aloud: bool = False) -> None:
         self.requested: signal.Signals | None = None
         self.aborted = False
         self.message = ""
-        self._abortable = False
+        self.may_abort = False
         self._held = False
         self._pending = False
         self._paused = threading.Event()
@@ -51,11 +52,11 @@ class Interrupt:
     @contextmanager
     def abortable(self) -> Generator[None, None, None]:
         """Let a second Ctrl-C raise KeyboardInterrupt in here."""
-        self._abortable = True
+        self.may_abort = True
         try:
             yield
         finally:
-            self._abortable = False
+            self.may_abort = False
 
     def hold(self) -> None:
         """Hold back a KeyboardInterrupt until `release`: what happens in between is not to be torn."""
@@ -87,8 +88,8 @@ class Interrupt:
         if self.requested is None:
             self.requested = signal.Signals(number)
             self._say("stopping after this step; Ctrl-C again aborts it")
-        elif number == signal.SIGINT and self._abortable:
-            self._abortable = False
+        elif number == signal.SIGINT and self.may_abort:
+            self.may_abort = False
             self.aborted = True
             self._say("aborting; leaving the bench safe")
             if self._held:

@@ -182,8 +182,9 @@ def _record(
     """Write what a protocol yields until it ends or is interrupted, and let it clean up behind itself."""
     try:
         while interrupt.requested is None:
-            with interrupt.abortable():
-                record = next(records, _END)
+            interrupt.may_abort = True
+            record = next(records, _END)
+            interrupt.may_abort = False
             if record is _END:
                 return "finished"
             before = writer.steps
@@ -200,6 +201,7 @@ def _record(
         if not interrupt.aborted:
             raise
     finally:
+        interrupt.may_abort = False
         close = getattr(records, "close", None)
         if close is not None:
             close()
