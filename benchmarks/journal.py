@@ -1,8 +1,9 @@
 """What recording costs: an empty scan through the journal and the run file, beside what other laboratories run.
 
-Ours sets a current behind its limits, reads it back and yields it; every question, answer and step is journalled, and
-the time is that of the whole call, from the checks before to the closed run file. The peers do less: they record the
-same numbers, ask no instrument and check no limit, and what they prepare once (a database, a run engine) isn't counted.
+Ours sets a current behind its limits and yields it; every question, answer and step is journalled, and the time is
+that of the whole call, from the checks before to the closed run file. The peers do less: they record the same numbers,
+ask no instrument and check no limit, and what they prepare once (a database, a run engine) isn't counted. A second scan
+reads the current back as well; beside it QCoDeS sets a parameter behind its validator and gets it.
 QCoDeS has its default settings and writes every 5 s; bluesky's documents and PyMeasure's rows are handed to the system
 one by one, as the entries of our journal are, which is forced to the disk every second besides.
 
@@ -23,6 +24,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,13 @@ def level(step: int) -> float:
 
 
 def scan(source: CurrentSource, *, steps: int = STEPS) -> Iterator[Reading]:
+    """Set a current."""
+    for k in range(steps):
+        source.set_current(level(k))
+        yield Reading(level(k))
+
+
+def scan_back(source: CurrentSource, *, steps: int = STEPS) -> Iterator[Reading]:
     """Set a current and read it back."""
     for k in range(steps):
         source.set_current(level(k))
@@ -127,7 +136,7 @@ marks: list[tuple[float, float]] = []
 
 def marked_scan(source: CurrentSource, *, steps: int = LONG + 1) -> Iterator[Reading]:
     """Scan, and note the time and the memory on the way."""
-    for k, reading in enumerate(scan(source, steps=steps)):
+    for k, reading in enumerate(scan_back(source, steps=steps)):
         if k % MARK == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             marks.append((time.process_time(), pages * resource.getpagesize() / 1e6))
@@ -155,19 +164,26 @@ def new_folder(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(dir=folder))
 
 
-def qcodes(folder: Path) -> Callable[[], None]:
-    """Return a run of QCoDeS' Measurement into sqlite."""
+def qcodes(folder: Path, *, back: bool = False) -> Callable[[], None]:
+    """Return a run of QCoDeS' Measurement into sqlite; back: a parameter with a validator is set and got."""
     from qcodes.dataset import Measurement, initialise_or_create_database_at, load_or_create_experiment
+    from qcodes.parameters import Parameter
+    from qcodes.validators import Numbers
 
     initialise_or_create_database_at(folder / "qcodes.db")
     load_or_create_experiment("journal", "mock")
+    output = [0.0]
+    set_output = partial(output.__setitem__, 0)
+    current = Parameter("current", unit="A", set_cmd=set_output, get_cmd=lambda: output[0], vals=Numbers(-8e-3, 8e-3))
     measurement = Measurement()
-    measurement.register_custom_parameter("current", unit="A")
+    measurement.register_parameter(current)
 
     def run() -> None:
         with measurement.run() as saver:
             for k in range(STEPS):
-                saver.add_result(("current", level(k)))
+                if back:
+                    current(level(k))
+                saver.add_result((current, current() if back else level(k)))
 
     return run
 
@@ -244,6 +260,11 @@ def measure_short(desk: BenchFile, folder: Path) -> dict[str, Measure]:
         "traces of 1001 points": Measure(rate(traces, TRACES), 2_000.0, "target", "traces/s", higher_is_better=True),
         "empty scan": Measure(ours, 20_000.0, "target", "steps/s", higher_is_better=True),
     }
+    if importlib.util.find_spec("qcodes"):
+        peer = STEPS / best_of(qcodes(folder, back=True), ROUNDS)
+        back = rate(scan_back, STEPS)
+        said = "set and read back, vs QCoDeS"
+        measures[said] = Measure(back, peer, "qcodes", "steps/s", higher_is_better=True)
     for name, prepare, rounds in PEERS:
         there = importlib.util.find_spec(prepare.__name__)
         peer = STEPS / best_of(prepare(folder), rounds) if there else None
