@@ -202,7 +202,8 @@ def test_a_failure_is_one_line_unless_debugged(say: Any) -> None:
     status, _, complaints = say(*breaks, "--out", "a.h5")
     assert status == 1
     assert complaints.splitlines()[-1] == (
-        "labneuro: ArithmeticError: the sums don't add up; the 2 steps before it are kept in a.h5; --debug shows where"
+        "labneuro: ArithmeticError: the sums don't add up; the 2 steps before it are kept; to go on: "
+        "labneuro resume a.h5; --debug shows where"
     )
     assert "Traceback" not in complaints
     status, _, complaints = say(*breaks, "--out", "b.h5", "--debug")
@@ -292,6 +293,51 @@ def test_quick_commands_load_nothing_slow(arguments: list[str]) -> None:
         check=False,
     )
     assert done.stderr == ""
+
+
+# resume, rebuild
+
+
+def test_a_run_that_was_broken_off_is_gone_on_with(say: Any, broken_off: Any) -> None:
+    say(*RAMP, "--out", "whole.h5", "--steps", "5")
+    broken_off("whole.h5", "a.h5", 12)
+    assert "interrupted" in say("show", "a.h5")[1]
+    status, said, _ = say("resume", "a.h5", "--no-figure")
+    assert status == 0
+    assert "finished, 5 steps in" in said
+    assert "highest current  3 mA" in " ".join(said.split("\n")).replace("   ", "  ")
+    np.testing.assert_array_equal(RunFile("a.h5").steps["current"], RunFile("whole.h5").steps["current"])
+    status, _, complaints = say("resume", "a.h5")
+    assert status == 2
+    assert "a.h5 has finished: there is nothing to resume" in complaints
+
+
+def test_a_run_file_is_rebuilt_from_its_journal(say: Any, broken_off: Any) -> None:
+    say(*RAMP, "--out", "whole.h5", "--steps", "5")
+    count = broken_off("whole.h5", "a.h5", 17).steps.count
+    assert count > 1
+    assert not Path("a.h5").exists()
+    assert say("rebuild", "a.journal")[:2] == (0, f"a.h5: interrupted, {count} steps\n")
+    assert not Path("a.journal").exists()
+    assert RunFile("a.h5").steps.count == count
+    status, _, complaints = say("rebuild", "a.h5")
+    assert status == 2
+    assert "a.h5 is complete: there is no journal beside it" in complaints
+
+
+def test_what_lies_behind_damage_is_said_to_be_lost(say: Any, broken_off: Any) -> None:
+    say(*RAMP, "--out", "whole.h5", "--steps", "5")
+    broken_off("whole.h5", "a.h5", 16)
+    data = bytearray(Path("a.journal").read_bytes())
+    data[-20] ^= 1
+    Path("a.journal").write_bytes(data)
+    status, said, _ = say("rebuild", "a.h5")
+    assert status == 1
+    assert "a.journal is damaged at entry 16, byte" in said
+    assert "a.journal is kept" in said
+    assert Path("a.journal").read_bytes() == data
+    assert "damage" in say("show", "a.h5")[1]
+    assert say("replay", "a.h5")[0] == 1
 
 
 # show
