@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from labneuro import signals
 
 _ARRAY, _SCALAR, _TUPLE, _COMPLEX, _INTEGER, _SIGNAL = range(1, 7)
-_DTYPE = re.compile(r"[<>|][biufcSU][1-9][0-9]*|[<>][mM]8(\[\d*[a-zA-Z]+\])?")
+_DTYPE = re.compile(r"[<>|][biufcSU][1-9][0-9]*|[<>](m8|[mM]8\[\d*[a-zA-Z]+\])")  # no date without unit has a repr
 _SIGNALS: dict[str, type[Any]] = {
     name: kind for name, kind in vars(signals).items() if isinstance(kind, type) and is_dataclass(kind)
 }

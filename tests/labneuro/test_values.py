@@ -22,7 +22,7 @@ from labneuro.values import MalformedError, UnrecordableError, pack, settled, un
 
 DTYPES = [
     *(np.dtype(order + kind) for order in "<>" for kind in ("i2", "u4", "i8", "f2", "f4", "f8", "c8", "c16", "U3")),
-    *(np.dtype(order + kind) for order in "<>" for kind in ("M8[ns]", "m8[25s]", "M8")),
+    *(np.dtype(order + kind) for order in "<>" for kind in ("M8[ns]", "m8[25s]", "m8")),
     *map(np.dtype, ("?", "i1", "u1", "S2", "longdouble", "clongdouble")),
 ]  # fmt: skip
 
@@ -149,11 +149,11 @@ def nested(depth: int) -> object:
     "value",
     [
         np.array([1, None]), np.zeros(2, [("a", "f8")]), np.void(b"ab"), np.zeros(2, "V4"), np.zeros(2, "V0"),
-        np.frombuffer(b"\xff" * 4, "<U1"), np.ma.masked_array([1.0, 2.0], [True, False]), np.zeros(2).view(np.recarray),
+        np.zeros(2, "M8"), np.frombuffer(b"\xff" * 4, "<U1"), np.zeros(2).view(np.recarray),
+        np.ma.masked_array([1.0, 2.0], [True, False]),
         {1, 2}, object(), Private, Private(1.0), Path("a"), len, Colour.RED, Pair(1), Text("a"), OrderedDict(a=1),
         nested(11), range(3),
     ],
-
 )  # fmt: skip
 def test_what_is_no_number_text_array_or_signal_is_refused(value: object) -> None:
     for whole in (value, [1, {"a": value}], (value,)):
