@@ -17,8 +17,8 @@ from types import FrameType
 from typing import Any, cast
 
 from labneuro.clock import Clock
+from labneuro.entries import Answered, Asked, Entry, Raised, Remembered
 from labneuro.interrupt import Interrupt
-from labneuro.journal import Answered, Asked, Entry, Raised, Remembered
 from labneuro.limits import LimitError
 from labneuro.roles import Role, Verb, verbs
 from labneuro.script import Script

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 from labneuro.attempts import in_words
 from labneuro.bench import Bench, BenchError, BenchFile, Told, parse
 from labneuro.clock import WallClock
-from labneuro.journal import Journal, Left, Noted
+from labneuro.entries import Left, Noted
+from labneuro.journal import Journal
 
 READY = 30.0
 """Longest time that a guardian may take to import the drivers and check the bench, s."""

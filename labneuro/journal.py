@@ -15,9 +15,10 @@ from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from types import TracebackType
-from typing import Any, BinaryIO, NamedTuple, Self, get_origin, get_type_hints
+from typing import BinaryIO, NamedTuple, Self
 from zlib import crc32
 
+from labneuro.entries import ENTRIES, NAMES, Entry
 from labneuro.filelock import FileInUseError, lock
 from labneuro.values import MalformedError, Packer, unpack
 
@@ -50,128 +51,6 @@ class DamageError(JournalError):
         super().__init__(f"{name} is damaged at entry {entry}, byte {offset}: {what}; all before it is intact")
         self.entry = entry
         self.offset = offset
-
-
-class Begun(NamedTuple):
-    """A run begins. head: what is known about it (docs/journal.md lists the keys)."""
-
-    head: dict[str, Any]
-
-
-class Resumed(NamedTuple):
-    """The run goes on in another process. head: as in Begun, what differs now."""
-
-    head: dict[str, Any]
-
-
-class Identified(NamedTuple):
-    """What stands on the bench: the identity of each part."""
-
-    parts: dict[str, str]
-
-
-class Asked(NamedTuple):
-    """A question, before it reaches the part. unwinding: asked while an exception was being handled."""
-
-    number: int
-    part: str
-    verb: str
-    arguments: dict[str, Any]
-    unwinding: bool
-
-
-class Answered(NamedTuple):
-    """The answer to a question."""
-
-    number: int
-    value: Any
-
-
-class Raised(NamedTuple):
-    """The error that answered a question. type: name of its class, with the module unless it is built in."""
-
-    number: int
-    type: str
-    text: str
-
-
-class Declared(NamedTuple):
-    """A type of record, before the first one. table: its group in the run file. fields: (name, unit, scalar) of each.
-
-    unit: None where none is declared. scalar: "float", "int", "bool", or "" if it isn't declared as one number.
-    """
-
-    table: str
-    type: str
-    fields: list[list[Any]]
-
-
-class Yielded(NamedTuple):
-    """A record that the protocol has yielded: values by field."""
-
-    table: str
-    values: dict[str, Any]
-
-
-class Remembered(NamedTuple):
-    """What emulated parts remembered after question `number`, and the virtual clock, s."""
-
-    number: int
-    clock: float
-    parts: dict[str, Any]
-
-
-class Left(NamedTuple):
-    """A part was made safe, or could not be. words: what was read back, or what went wrong."""
-
-    part: str
-    words: str
-    confirmed: bool
-
-
-class Noted(NamedTuple):
-    """Something else that happened: what ("paused", "guardian", ...) and its words."""
-
-    what: str
-    words: str
-
-
-class Ended(NamedTuple):
-    """How the run ended, and why."""
-
-    state: str
-    note: str
-
-
-Entry = (
-    Begun | Resumed | Identified | Asked | Answered | Raised | Declared | Yielded | Remembered | Left | Noted | Ended
-)
-CROSSING = frozenset({Asked, Answered, Remembered})
-"""Entries that only replaying and resuming need."""
-
-_NAMES: dict[type[Any], str] = {
-    Begun: "begun",
-    Resumed: "resumed",
-    Identified: "identified",
-    Asked: "asked",
-    Answered: "answered",
-    Raised: "raised",
-    Declared: "declared",
-    Yielded: "yielded",
-    Remembered: "remembered",
-    Left: "left",
-    Noted: "noted",
-    Ended: "ended",
-}
-
-
-def _classes(kind: type) -> tuple[Any, ...]:
-    """Return what the fields of an entry are instances of."""
-    plain: dict[Any, Any] = {Any: object, float: (float, int)}
-    return tuple(plain.get(hint) or get_origin(hint) or hint for hint in get_type_hints(kind).values())
-
-
-_ENTRIES: dict[str, tuple[Any, tuple[Any, ...]]] = {name: (kind, _classes(kind)) for kind, name in _NAMES.items()}
 
 
 class Record(NamedTuple):
@@ -258,7 +137,7 @@ class Journal:
         moment, chain = time.time(), self._chain
         data: list[bytes] = []
         for entry in entries:
-            payload = self._packer.pack([_NAMES[type(entry)], moment, *entry])
+            payload = self._packer.pack([NAMES[type(entry)], moment, *entry])
             length = len(payload)
             head = _HEAD.pack(length, crc32(length.to_bytes(4, "little"), chain))
             chain = crc32(payload, crc32(head, chain))
@@ -404,7 +283,7 @@ class Reader:
             raise self._damage("its content is not what was written")
         try:
             name, moment, *values = unpack(payload)
-            kind, classes = _ENTRIES[name]
+            kind, classes = ENTRIES[name]
             if not all(map(isinstance, values, classes)) or not 0 <= moment < LATEST:
                 raise TypeError(name)  # noqa: TRY301
             record = Record(kind(*values), moment, self.end + whole)

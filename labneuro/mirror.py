@@ -20,22 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labneuro.commit import CommittedFile
-from labneuro.journal import (
-    Begun,
-    DamageError,
-    Declared,
-    Ended,
-    Entry,
-    Identified,
-    JournalError,
-    Left,
-    Noted,
-    Raised,
-    Reader,
-    Resumed,
-    StoreError,
-    Yielded,
-)
+from labneuro.entries import Begun, Declared, Ended, Entry, Identified, Left, Noted, Raised, Resumed, Yielded
+from labneuro.journal import DamageError, JournalError, Reader, StoreError
 from labneuro.records import STEPS
 
 TEXT = cast("Any", h5py.string_dtype("utf-8"))

@@ -11,23 +11,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from labneuro.entries import Answered, Asked, Begun, Declared, Ended, Left, Noted, Raised, Resumed, Yielded
 from labneuro.filelock import is_locked
-from labneuro.journal import (
-    LATEST,
-    Answered,
-    Asked,
-    Begun,
-    Declared,
-    Ended,
-    JournalError,
-    Left,
-    Noted,
-    Raised,
-    Reader,
-    Record,
-    Resumed,
-    Yielded,
-)
+from labneuro.journal import LATEST, JournalError, Reader, Record
 from labneuro.progress import Pace, expected_steps
 from labneuro.records import STEPS
 from labneuro.store import Event, RunFile, journal_of

@@ -6,17 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from labneuro.journal import (
-    CROSSING,
-    Begun,
-    Declared,
-    Ended,
-    Entry,
-    Identified,
-    Journal,
-    StoreError,
-    Yielded,
-)
+from labneuro.entries import CROSSING, Begun, Declared, Ended, Entry, Identified, Yielded
+from labneuro.journal import Journal, StoreError
 from labneuro.mirror import Mirror, iso, mirrored, rebuild
 from labneuro.records import STEPS, Records
 from labneuro.store import RunFile, State, journal_of
@@ -25,7 +16,7 @@ from labneuro.store import RunFile, State, journal_of
 class RunWriter:
     """A run that is being recorded, in a journal and a run file beside each other; both paths must be free.
 
-    path: of the run file. head: what is known about the run (see `labneuro.journal.Begun`). step_type: the dataclass
+    path: of the run file. head: what is known about the run (see `labneuro.entries.Begun`). step_type: the dataclass
     whose records are the steps (None: the first that comes). `steps` and `records` count what has been yielded.
 
     Raises StoreError if a file exists or can't be made. Leaving the writer as a context closes the files; without

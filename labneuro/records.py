@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast, get_args, get_origin, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
-from labneuro.journal import Declared, Yielded
+from labneuro.entries import Declared, Yielded
 from labneuro.units import Unit
 
 STEPS = "steps"

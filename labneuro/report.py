@@ -85,7 +85,9 @@ def contents(run: RunFile) -> dict[str, list[tuple[str, str]]]:
             (name, f"{fields.count}, each with {', '.join(fields)}") for name, fields in run.records.items()
         ],
     }
-    return {title: [(name, printable(text)) for name, text in lines] for title, lines in tables.items() if lines}
+    return {
+        title: [(printable(name), printable(text)) for name, text in lines] for title, lines in tables.items() if lines
+    }
 
 
 def code_of(provenance: Mapping[str, Any]) -> str:

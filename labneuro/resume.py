@@ -14,8 +14,9 @@ from rich.console import Console
 
 from labneuro.bench import Bench, BenchError, BenchFile, load, parse
 from labneuro.crossing import LostAnswerError, error_name
+from labneuro.entries import Answered, Noted, Raised, Remembered
 from labneuro.experiment import Experiment
-from labneuro.journal import Answered, Noted, Raised, Reader, Remembered
+from labneuro.journal import Reader
 from labneuro.limits import Guard
 from labneuro.recording import RunWriter, completed
 from labneuro.roles import Verb, verbs

@@ -20,10 +20,10 @@ from rich.console import Console
 from labneuro.attempts import in_words
 from labneuro.bench import Bench, BenchFile, Told
 from labneuro.crossing import Crossing, yielded_at
+from labneuro.entries import Answered, Left, Noted, Raised, Resumed
 from labneuro.experiment import Experiment, Protocol
 from labneuro.guardian import guarding
 from labneuro.interrupt import Interrupt
-from labneuro.journal import Answered, Left, Noted, Raised, Resumed
 from labneuro.keyboard import listening_to_keys
 from labneuro.progress import ProgressDisplay, expected_steps
 from labneuro.provenance import provenance

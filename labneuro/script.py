@@ -14,18 +14,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from labneuro.journal import (
-    Answered,
-    Asked,
-    Begun,
-    Declared,
-    Raised,
-    Reader,
-    Remembered,
-    Resumed,
-    StoreError,
-    Yielded,
-)
+from labneuro.entries import Answered, Asked, Begun, Declared, Raised, Remembered, Resumed, Yielded
+from labneuro.journal import Reader, StoreError
 from labneuro.values import pack
 
 REFUSED = "labneuro.LimitError"

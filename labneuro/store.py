@@ -103,8 +103,12 @@ class RunFile:
             columns = [events.get(name, ()) for name in Event._fields]
             return [_event(*event) for event in zip(*columns, strict=True)]
 
+    @property
+    def units(self) -> Mapping[str, str]:  # noqa: D102
+        return self._units
+
     @cached_property
-    def units(self) -> dict[str, str]:  # noqa: D102
+    def _units(self) -> dict[str, str]:
         with self._source.reading() as entry:
             return {
                 f"{group}/{name}": _as_text(dataset.attrs["units"])

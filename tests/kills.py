@@ -30,7 +30,8 @@ os.environ["NUMBA_THREADING_LAYER"] = "workqueue"  # the only one that a forked 
 os.environ["NUMBA_NUM_THREADS"] = "1"
 
 from labneuro import bench, crossing, registry
-from labneuro.journal import Entry, JournalError, Remembered, StoreError, Yielded
+from labneuro.entries import Entry, Remembered, Yielded
+from labneuro.journal import JournalError, StoreError
 from labneuro.recording import RunWriter, completed
 from labneuro.records import STEPS
 from labneuro.resume import resume

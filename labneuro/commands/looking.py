@@ -11,6 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from labneuro.commands.parsing import Parser, UsageError
 
 
@@ -138,7 +140,7 @@ def show(arguments: list[str]) -> int:
             "parameters": run.parameters,
             "last": run.last(),
         }
-        sys.stdout.write(json.dumps(_jsonable(what), ensure_ascii=False, allow_nan=False, indent=2) + "\n")
+        sys.stdout.write(json.dumps(_jsonable(what), allow_nan=False, indent=2) + "\n")
         sys.stdout.flush()
         return 0
 
@@ -202,6 +204,8 @@ def _jsonable(value: Any) -> object:
         return {key: _jsonable(item) for key, item in cast("Mapping[str, Any]", value).items()}
     if isinstance(value, list):
         return [_jsonable(item) for item in cast("list[Any]", value)]
+    if isinstance(value, np.generic):  # longer than any number of Python
+        value = np.asarray(value, np.complex128 if np.iscomplexobj(value) else np.float64).item()
     if isinstance(value, complex):
         return [_jsonable(value.real), _jsonable(value.imag)]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from labneuro.datasets.vowels import HILLENBRAND_FILE, Vowels, load
-from labneuro.journal import MAGIC, Entry, Journal, Reader
+from labneuro.entries import Entry
+from labneuro.journal import MAGIC, Journal, Reader
 from labneuro.store import RunFile, journal_of
 
 ANNEX = Path(__file__).parents[1] / "annex"

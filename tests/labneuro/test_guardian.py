@@ -15,9 +15,10 @@ import pytest
 from labneuro import bench, guardian
 from labneuro.bench import BenchError, BenchFile
 from labneuro.clock import WallClock
+from labneuro.entries import Entry, Left, Noted
 from labneuro.filelock import lock
 from labneuro.guardian import guarding
-from labneuro.journal import Entry, Left, Noted, Reader
+from labneuro.journal import Reader
 from labneuro.store import RunFile
 
 ANNEX = Path(__file__).parents[1] / "annex"

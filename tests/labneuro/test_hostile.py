@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 import pytest
 
-from labneuro.journal import MAGIC, Declared, StoreError, Yielded
+from labneuro.entries import Declared, Yielded
+from labneuro.journal import MAGIC, StoreError
 from labneuro.recording import RunWriter, completed
 from labneuro.store import RunFile
 from labneuro.values import pack

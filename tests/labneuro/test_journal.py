@@ -18,29 +18,23 @@ import pytest
 
 from labneuro import filelock
 from labneuro import journal as module
-from labneuro.filelock import is_locked, lock
-from labneuro.journal import (
-    MAGIC,
+from labneuro.entries import (
     Answered,
     Asked,
     Begun,
-    DamageError,
     Declared,
     Ended,
     Entry,
     Identified,
-    Journal,
-    JournalError,
     Left,
     Noted,
     Raised,
-    Reader,
-    Record,
     Remembered,
     Resumed,
-    StoreError,
     Yielded,
 )
+from labneuro.filelock import is_locked, lock
+from labneuro.journal import MAGIC, DamageError, Journal, JournalError, Reader, Record, StoreError
 from labneuro.signals import Pulses, Spectrum, Tones
 from labneuro.values import UnrecordableError, pack
 
@@ -350,7 +344,8 @@ def python(code: str, *args: object) -> "subprocess.Popen[str]":
 WRITE = """
 import sys
 from pathlib import Path
-from labneuro.journal import Begun, Journal
+from labneuro.entries import Begun
+from labneuro.journal import Journal
 journal = Journal(Path(sys.argv[1]))
 journal.write(Begun({}))
 print("written", flush=True)
@@ -440,7 +435,8 @@ FULL = """
 import resource, sys
 from pathlib import Path
 import numpy as np
-from labneuro.journal import Answered, Journal, JournalError, Reader
+from labneuro.entries import Answered
+from labneuro.journal import Journal, JournalError, Reader
 folder, disk = Path(sys.argv[1]), sys.argv[2]
 path, ballast = folder / "a.journal", folder / "ballast"
 if disk == "small":

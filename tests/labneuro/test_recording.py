@@ -18,21 +18,8 @@ from numpy.typing import NDArray
 
 from labneuro import mirror, recording
 from labneuro.commit import CommittedFile
-from labneuro.journal import (
-    Answered,
-    Asked,
-    DamageError,
-    Ended,
-    Journal,
-    JournalError,
-    Left,
-    Noted,
-    Raised,
-    Reader,
-    Remembered,
-    Resumed,
-    StoreError,
-)
+from labneuro.entries import Answered, Asked, Ended, Left, Noted, Raised, Remembered, Resumed
+from labneuro.journal import DamageError, Journal, JournalError, Reader, StoreError
 from labneuro.mirror import rebuild
 from labneuro.recording import RunWriter, completed
 from labneuro.records import RecordError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from labneuro.journal import Declared, Yielded
+from labneuro.entries import Declared, Yielded
 from labneuro.records import RecordError, Records, table_name
 from labneuro.units import Current, Unit
 from labneuro.values import pack

@@ -11,7 +11,7 @@ import pytest
 from labneuro import bench, registry
 from labneuro.cli import main
 from labneuro.crossing import Crossing, RecordedError
-from labneuro.journal import Answered, Asked, Entry, Left, Raised, Yielded
+from labneuro.entries import Answered, Asked, Entry, Left, Raised, Yielded
 from labneuro.limits import LimitError
 from labneuro.replay import replay, replayed
 from labneuro.roles import CurrentSource, OscillatorChip

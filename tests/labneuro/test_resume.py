@@ -12,19 +12,8 @@ import numpy as np
 import pytest
 
 from labneuro import bench, registry
-from labneuro.journal import (
-    Answered,
-    Asked,
-    Ended,
-    Entry,
-    Identified,
-    Journal,
-    Left,
-    Raised,
-    Remembered,
-    Resumed,
-    Yielded,
-)
+from labneuro.entries import Answered, Asked, Ended, Entry, Identified, Left, Raised, Remembered, Resumed, Yielded
+from labneuro.journal import Journal
 from labneuro.limits import LimitError
 from labneuro.resume import ResumeError, if_lost, resume
 from labneuro.run import RunResult, execute

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from labneuro.journal import Left, Noted, StoreError
+from labneuro.entries import Left, Noted
+from labneuro.journal import StoreError
 from labneuro.recording import RunWriter
 from labneuro.store import RunFile
 from labneuro.units import Current, Currents, Fraction, Unit

@@ -16,20 +16,8 @@ from rich.console import Console
 
 from labneuro import watch as watching
 from labneuro.cli import main
-from labneuro.journal import (
-    Answered,
-    Asked,
-    Begun,
-    Declared,
-    Ended,
-    Entry,
-    Left,
-    Noted,
-    Raised,
-    Record,
-    Resumed,
-    Yielded,
-)
+from labneuro.entries import Answered, Asked, Begun, Declared, Ended, Entry, Left, Noted, Raised, Resumed, Yielded
+from labneuro.journal import Record
 from labneuro.overview import Standing
 from labneuro.recording import RunWriter, completed
 from labneuro.store import RunFile, StoreError
