@@ -205,7 +205,7 @@ def _jsonable(value: Any) -> object:
     if isinstance(value, list):
         return [_jsonable(item) for item in cast("list[Any]", value)]
     if isinstance(value, np.generic):  # longer than any number of Python
-        value = np.asarray(value, np.complex128 if np.iscomplexobj(value) else np.float64).item()
+        value = np.asarray(value, np.complex128 if isinstance(value, np.complexfloating) else np.float64).item()
     if isinstance(value, complex):
         return [_jsonable(value.real), _jsonable(value.imag)]
     return None if isinstance(value, float) and not math.isfinite(value) else value
