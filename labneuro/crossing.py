@@ -21,7 +21,7 @@ from labneuro.entries import Answered, Asked, Entry, Raised, Remembered
 from labneuro.interrupt import Interrupt
 from labneuro.limits import LimitError
 from labneuro.roles import Role, Verb, verbs
-from labneuro.script import Script
+from labneuro.script import Exchange, Script
 from labneuro.values import settled
 
 QUICK = 1e-3
@@ -64,18 +64,19 @@ class Crossing:
         self._memories: list[str] = []
         self._clock: Clock | None = None
         self._remember_at = 0.0
-        self._instead: Answered | Raised | None = None
+        self._instead: Exchange | None = None
 
     def role(self, part: str, role: type[Role]) -> Role:
         """Return what a protocol gets for `part`."""
         return _proxy(role)(part, self)
 
     def connect(
-        self, parts: Mapping[str, Role], clock: Clock, number: int = 0, instead: Answered | Raised | None = None
+        self, parts: Mapping[str, Role], clock: Clock, number: int = 0, instead: Exchange | None = None
     ) -> None:
         """Let the parts of a bench answer from now on.
 
-        number: of the last question that was asked before. instead: answers the next question, and not its part.
+        number: of the last question that was asked before. instead: the next question, which this outcome answers, and
+        not its part. Raises Deviation when it is another.
         """
         self.script = None
         self._parts = parts
@@ -96,9 +97,10 @@ class Crossing:
         self._number = number = self._number + 1
         question = Asked(number, part, verb.name, arguments, sys.exception() is not None)
         if self._instead is not None:
-            outcome, self._instead = self._instead._replace(number=number), None
-            self._record(question, outcome)
-            return _given(outcome)
+            lost, self._instead = self._instead, None
+            lost.compare(number, part, verb.name, arguments, asked_at)
+            self._record(question, cast("Answered | Raised", lost.outcome)._replace(number=number))
+            return _given(cast("Answered | Raised", lost.outcome))
         ahead: tuple[Asked, ...] = (question,)  # a property is only read: it is written down together with its answer
         if verb.signature is not None:
             self._record(question)

@@ -7,6 +7,7 @@ instruments get their last settings again, ramped within their limits. Then the 
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -80,7 +81,7 @@ def resume(
     writer = RunWriter.resume(run, experiment.step_type(), cut=cut)
     script = Script(lambda: Reader(journal_of(run.path)), resuming=True)
 
-    def put_back(opened: Bench) -> Answered | Raised | None:
+    def put_back(opened: Bench) -> Exchange | None:
         _put_back(opened, run, script, writer)
         return instead
 
@@ -88,7 +89,7 @@ def resume(
         return conduct(experiment, bench, writer, console, quiet=not progress, script=script, put_back=put_back)
     except Deviation as deviation:
         if run.journal is None:
-            completed(RunFile(run.path))
+            completed(RunFile(run.path))  # it was complete before
         raise ResumeError(f"{run.path}: the protocol is not what it was: {deviation}") from None
 
 
@@ -104,23 +105,23 @@ def _unchanged(bench: BenchFile) -> BenchFile:
 
 def _in_doubt(
     experiment: Experiment, bench: BenchFile, script: Script, ask: Callable[[str], bool | None]
-) -> Answered | Raised | None:
-    """Return what answers an action whose own answer was lost, as the protocol declares; None if it is to be asked.
+) -> Exchange | None:
+    """Return the action whose answer was lost with what answers it instead, as the protocol declares.
 
-    Raises ResumeError if that can't be decided.
+    None if there is none, or it didn't happen. Raises ResumeError if that can't be decided.
     """
-    lost = [e for e in script.lost if _real(bench, e) and _verb(bench, e).kind == "action"]
-    if not lost:
+    lost = next((e for e in script.lost if _real(bench, e) and _verb(bench, e).kind == "action"), None)
+    if lost is None:
         return None
     policy: Policy = getattr(experiment.protocol, "if_lost", "stop")
-    words = f"question {lost[0].asked.number}, {shown(lost[0])}, was sent, and its answer was lost"
-    if policy == "reread":
-        return Raised(0, error_name(LostAnswerError()), words)
+    words = f"question {lost.asked.number}, {shown(lost)}, was sent, and its answer was lost"
+    if policy == "reread" and not lost.asked.unwinding:  # what a clean-up asked is not asked again
+        return replace(lost, outcome=Raised(0, error_name(LostAnswerError()), words))
     happened = ask(f"{words}. Did it happen?") if policy == "ask" else None
     if happened is None:
         way_out = "answer at a terminal" if policy == "ask" else "start anew"
         raise ResumeError(f"{words}: it is not repeated; look at the device and {way_out}")
-    return Answered(0, None) if happened else None
+    return replace(lost, outcome=Answered(0, None)) if happened and not lost.asked.unwinding else None
 
 
 def _put_back(opened: Bench, run: RunFile, script: Script, writer: RunWriter) -> None:

@@ -20,7 +20,7 @@ from rich.console import Console
 from labneuro.attempts import in_words
 from labneuro.bench import Bench, BenchFile, Told
 from labneuro.crossing import Crossing, yielded_at
-from labneuro.entries import Answered, Left, Noted, Raised, Resumed
+from labneuro.entries import Left, Noted, Resumed
 from labneuro.experiment import Experiment, Protocol
 from labneuro.guardian import guarding
 from labneuro.interrupt import Interrupt
@@ -28,7 +28,7 @@ from labneuro.keyboard import listening_to_keys
 from labneuro.progress import ProgressDisplay, expected_steps
 from labneuro.provenance import provenance
 from labneuro.recording import RunWriter
-from labneuro.script import Deviation, Script
+from labneuro.script import Deviation, Exchange, Script
 from labneuro.store import State, StoreError, journal_of
 
 _FOLDER = Path("runs")
@@ -94,12 +94,12 @@ def conduct(
     *,
     quiet: bool = False,
     script: Script | None = None,
-    put_back: Callable[[Bench], Answered | Raised | None] | None = None,
+    put_back: Callable[[Bench], Exchange | None] | None = None,
 ) -> RunResult:
     """Let a protocol play on a bench, recorded by `writer`. As `execute`, which see.
 
     quiet: show no progress. script: what is known of the run; the bench is opened when it ends. put_back: brings the
-    bench to where it was then, and returns what answers the next question, if not its part.
+    bench to where it was then, and returns the next question with its answer, if its part is not to be asked.
     """
     console = console or Console(stderr=True)
     interrupt = Interrupt(aloud=quiet or not console.is_terminal)

@@ -6,8 +6,8 @@ and a question whose answer was lost or was the error that ended it, are not met
 """
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, is_dataclass
 from typing import Any, cast
 
@@ -22,6 +22,10 @@ REFUSED = "labneuro.LimitError"
 """The error that says that a question never reached its part."""
 
 
+Where = Callable[[], str]
+"""Says where in a protocol something arose."""
+
+
 @dataclass(frozen=True)
 class Exchange:
     """A question and what came of it; None if the answer was lost."""
@@ -29,12 +33,16 @@ class Exchange:
     asked: Asked
     outcome: Answered | Raised | None
 
+    def compare(self, number: int, part: str, verb: str, arguments: dict[str, Any], where: Where) -> None:
+        """Raise Deviation unless this very question is asked. number: of it, for the message."""
+        asked = self.asked
+        if pack([asked.part, asked.verb, asked.arguments]) != pack([part, verb, arguments]):
+            now = _question(part, verb, arguments) + _first(asked.arguments, arguments)
+            raise _deviation(f"question {number}", where, self, now)
+
 
 Reading = Callable[[], AbstractContextManager[Reader]]
 """Opens a journal, at its beginning."""
-
-Where = Callable[[], str]
-"""Says where in a protocol something arose."""
 
 Event = Exchange | Declared | Yielded | Remembered
 
@@ -82,17 +90,16 @@ class Script:
 
     def answer(self, part: str, verb: str, arguments: dict[str, Any], where: Where) -> Answered | Raised:
         """Return the recorded answer to a question. Raises Deviation if another was asked, RecordingEnds."""
+        with self._sticking():
+            return self._answer(part, verb, arguments, where)
+
+    def _answer(self, part: str, verb: str, arguments: dict[str, Any], where: Where) -> Answered | Raised:
         event, number = self.next, self.questions + 1
-        if self._deviation is not None:
-            raise self._deviation  # the protocol cleans up behind itself
         if event is None:
             raise RecordingEnds(f"question {number}, {where()}: {_question(part, verb, arguments)} was never asked")
         if not isinstance(event, Exchange):
-            raise self._deviating(f"question {number}", where, event, _question(part, verb, arguments))
-        asked = event.asked
-        if pack([asked.part, asked.verb, asked.arguments]) != pack([part, verb, arguments]):
-            now = _question(part, verb, arguments) + _first(asked.arguments, arguments)
-            raise self._deviating(f"question {number}", where, event, now)
+            raise _deviation(f"question {number}", where, event, _question(part, verb, arguments))
+        event.compare(number, part, verb, arguments, where)
         self._advance()
         if event.outcome is None:
             raise RecordingEnds(f"question {number}, {where()}: the answer to {shown(event)} was lost")
@@ -101,6 +108,10 @@ class Script:
 
     def confirm(self, entry: Declared | Yielded, where: Where) -> None:
         """Compare what was yielded with the recording. Raises Deviation, or RecordingEnds."""
+        with self._sticking():
+            self._confirm(entry, where)
+
+    def _confirm(self, entry: Declared | Yielded, where: Where) -> None:
         event, record = self.next, f"record {self.records + 1}"
         if event is None:
             raise RecordingEnds(f"{record}, {where()}: it was never written")
@@ -108,13 +119,20 @@ class Script:
             now = shown(entry)
             if isinstance(event, Yielded) and isinstance(entry, Yielded) and event.table == entry.table:
                 now += _first(event.values, entry.values)
-            raise self._deviating(record, where, event, now)
+            raise _deviation(record, where, event, now)
         self.records += isinstance(entry, Yielded)
         self._advance()
 
-    def _deviating(self, what: str, where: Where, recorded: Exchange | Declared | Yielded, now: str) -> Deviation:
-        self._deviation = Deviation(f"{what}, {where()}\n  recorded: {shown(recorded)}\n  now:      {now}")
-        return self._deviation
+    @contextmanager
+    def _sticking(self) -> Generator[None, None, None]:
+        """Raise the first Deviation again and again: a protocol that is ended by it still cleans up behind itself."""
+        if self._deviation is not None:
+            raise self._deviation
+        try:
+            yield
+        except Deviation as deviation:
+            self._deviation = deviation
+            raise
 
     def _advance(self) -> None:
         self.next = next((event for event in self._met if not isinstance(event, Remembered)), None)
@@ -184,6 +202,10 @@ def _attempts(reader: Reader) -> Iterator[tuple[int, int, Event | None]]:
                 pass
     if pending is not None:
         yield attempt, number + 1, Exchange(pending, None)
+
+
+def _deviation(what: str, where: Where, recorded: Exchange | Declared | Yielded, now: str) -> Deviation:
+    return Deviation(f"{what}, {where()}\n  recorded: {shown(recorded)}\n  now:      {now}")
 
 
 def shown(event: Exchange | Declared | Yielded) -> str:

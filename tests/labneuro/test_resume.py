@@ -4,7 +4,7 @@ import importlib
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,10 @@ from labneuro.entries import Answered, Asked, Ended, Entry, Identified, Left, Ra
 from labneuro.journal import Journal
 from labneuro.limits import LimitError
 from labneuro.resume import ResumeError, if_lost, resume
+from labneuro.roles import PulseGenerator
 from labneuro.run import RunResult, execute
 from labneuro.script import Exchange, Script
+from labneuro.signals import Pulses
 from labneuro.store import RunFile
 from labneuro.values import pack
 
@@ -262,6 +264,22 @@ def test_a_protocol_may_read_the_device_again_instead(a_lost_answer: RunFile, mo
     assert resumed(a_lost_answer).state == "finished"
     assert pulses() == 4
     assert list(RunFile("a.h5").steps["known"]) == [True, True, False, True]
+
+
+def test_only_the_question_whose_answer_was_lost_is_answered_for_its_part(
+    a_lost_answer: RunFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = train()
+
+    def other(generator: PulseGenerator, *, steps: int = 4) -> Iterator[Any]:
+        yield from before(generator, steps=2)
+        generator.fire(Pulses(0.1 * (steps + 5), 1e-6))
+
+    monkeypatch.setattr(importlib.import_module("annex_lab"), "pulse_train", other)
+    monkeypatch.setattr(other, "if_lost", "ask", raising=False)
+    with pytest.raises(ResumeError, match=r"(?s)recorded: generator.fire\(.*amplitude=0.3.*now: .*amplitude=0.9"):
+        resumed(a_lost_answer, ask=lambda question: True)
+    assert pulses() == 3
 
 
 def test_a_doubt_outlives_an_attempt_that_came_to_nothing(a_lost_answer: RunFile) -> None:
