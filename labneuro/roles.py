@@ -138,6 +138,44 @@ class CurrentSource(Role):
         raise NotImplementedError(f"{type(self).__name__} can't short its output")
 
 
+class SourceMeter(Role):
+    """A direct-voltage source that measures the current it gives."""
+
+    @property
+    @abstractmethod
+    def current_limit(self) -> float:
+        """Current above which the source gives way, A, as read back."""
+
+    @setting(kept=True)
+    @abstractmethod
+    def set_current_limit(self, current: float) -> None:
+        """Limit the output to ±`current`, A."""
+
+    @property
+    @abstractmethod
+    def voltage(self) -> float:
+        """Voltage at the output, V, as read back from the instrument; 0 while the output is off."""
+
+    @setting
+    @abstractmethod
+    def set_voltage(self, voltage: float) -> None:
+        """Put out `voltage`, V, and switch the output on."""
+
+    @property
+    @abstractmethod
+    def measured_current(self) -> float:
+        """Current through the device, A, measured now; the output must be on."""
+
+
+class Voltmeter(Role):
+    """A direct-voltage meter."""
+
+    @property
+    @abstractmethod
+    def voltage(self) -> float:
+        """Voltage at the input, V, measured now."""
+
+
 class RFSource(Role):
     """A microwave generator with one continuous-wave output."""
 

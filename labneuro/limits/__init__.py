@@ -13,7 +13,17 @@ from labneuro.limits.guard import ROUNDING, Guard, LimitError, Place, UnsafeErro
 from labneuro.limits.oscillators import LimitedOscillatorChip, OscillatorLimits
 from labneuro.limits.pulses import LimitedPulseGenerator, PulseLimits
 from labneuro.limits.tones import LimitedRFSource, RFLimits
-from labneuro.roles import CurrentSource, OscillatorChip, PulseGenerator, RFSource, Role, SpectrumAnalyzer
+from labneuro.limits.voltages import LimitedSourceMeter, SourceMeterLimits
+from labneuro.roles import (
+    CurrentSource,
+    OscillatorChip,
+    PulseGenerator,
+    RFSource,
+    Role,
+    SourceMeter,
+    SpectrumAnalyzer,
+    Voltmeter,
+)
 
 __all__ = [
     "ENVELOPES",
@@ -28,10 +38,12 @@ __all__ = [
     "LimitedOscillatorChip",
     "LimitedPulseGenerator",
     "LimitedRFSource",
+    "LimitedSourceMeter",
     "OscillatorLimits",
     "Place",
     "PulseLimits",
     "RFLimits",
+    "SourceMeterLimits",
     "UnsafeError",
     "envelope",
     "ramp_points",
@@ -52,7 +64,9 @@ ENVELOPES = (
     Envelope(PulseGenerator, PulseLimits, LimitedPulseGenerator),
     Envelope(OscillatorChip, OscillatorLimits, LimitedOscillatorChip),
     Envelope(CurrentSource, CurrentSourceLimits, LimitedCurrentSource),
+    Envelope(SourceMeter, SourceMeterLimits, LimitedSourceMeter),
     Envelope(SpectrumAnalyzer, None, None),
+    Envelope(Voltmeter, None, None),
 )
 """By role, in the order in which a bench makes its parts safe unless its file says otherwise."""
 

@@ -147,15 +147,21 @@ def walk(
     send: Callable[[FloatArray], None],
     limit: float,
     ramp: float | None,
+    *,
+    limit_name: str = "max_current",
+    unit: str = "A",
 ) -> None:
-    """Send `target`, A, at once without a `ramp`, A/s; else walk to it from the level read back, within ±`limit`, A."""
+    """Send `target` at once without a `ramp`; else walk to it from the level read back, within ±`limit`.
+
+    unit: of all of them; that of `ramp` is this per second.
+    """
     if ramp is None:
         send(target)
         return
     level = np.array(read(), dtype=np.float64)
     if level.shape != target.shape or not (np.abs(level) <= limit * (1 + READ_ERROR)).all():
-        within = f"no level within {format_quantity(limit, 'A')}: make it safe and check its connection"
-        raise place.error(f"reads back {level.tolist()} A, {within}", "max_current")
+        within = f"no level within {format_quantity(limit, unit)}: make it safe and check its connection"
+        raise place.error(f"reads back {level.tolist()} {unit}, {within}", limit_name)
     for point in ramp_points(np.clip(level, -limit, limit), target, ramp * TICK):
         clock.sleep(TICK)
         send(point)

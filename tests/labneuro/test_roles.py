@@ -8,6 +8,7 @@ from labneuro.roles import (
     PulseGenerator,
     RFSource,
     Role,
+    SourceMeter,
     SpectrumAnalyzer,
     action,
     reading,
@@ -24,6 +25,7 @@ def kinds(role: type[Role], kind: str) -> list[str]:
 
 def test_settings_are_put_back_in_an_order_that_is_safe_at_every_moment() -> None:
     assert kinds(CurrentSource, "setting") == ["make_safe", "set_compliance", "set_current", "short_output"]
+    assert kinds(SourceMeter, "setting") == ["make_safe", "set_current_limit", "set_voltage"]
     assert kinds(RFSource, "setting") == ["make_safe", "set_power_limit", "set_tone"]
     assert kinds(PulseGenerator, "setting") == ["make_safe", "set_amplitude_limit"]
     assert kinds(OscillatorChip, "setting") == ["make_safe", "set_currents", "apply"]
@@ -51,6 +53,7 @@ def test_what_a_question_leaves_off_is_known() -> None:
 def test_being_safe_ends_what_is_put_out_and_keeps_how_it_is_done() -> None:
     assert verbs(OscillatorChip)["make_safe"].clears == ("set_currents", "apply")
     assert verbs(CurrentSource)["make_safe"].clears == ("set_current",)
+    assert verbs(SourceMeter)["make_safe"].clears == ("set_voltage",)
     assert verbs(RFSource)["make_safe"].clears == ("set_tone",)
     assert verbs(SpectrumAnalyzer)["make_safe"].clears == ()
 

@@ -9,16 +9,27 @@ from labneuro.limits import (
     OscillatorLimits,
     PulseLimits,
     RFLimits,
+    SourceMeterLimits,
     envelope,
 )
 from labneuro.parameters import ParameterError
-from labneuro.roles import CurrentSource, OscillatorChip, PulseGenerator, RFSource, Role, SpectrumAnalyzer
+from labneuro.roles import (
+    CurrentSource,
+    OscillatorChip,
+    PulseGenerator,
+    RFSource,
+    Role,
+    SourceMeter,
+    SpectrumAnalyzer,
+    Voltmeter,
+)
 
 # --- Limits themselves
 
 REQUIRED = {
     OscillatorLimits: {"max_current": 8e-3, "max_rf_power": 1e-3},
     CurrentSourceLimits: {"max_current": 8e-3, "max_compliance": 2.0},
+    SourceMeterLimits: {"max_voltage": 0.5, "max_current": 1e-3},
     RFLimits: {"max_power": 1e-3},
     PulseLimits: {"max_amplitude": 1.0, "max_width": 1e-3},
 }
@@ -61,7 +72,7 @@ def test_an_energy_is_nothing_without_a_resistance(lonely: str) -> None:
 
 def test_every_role_has_an_envelope() -> None:
     played = {role: envelope(role) for role in Role.__subclasses__() if role.__module__ == "labneuro.roles"}
-    assert {role for role, found in played.items() if found.guard is None} == {SpectrumAnalyzer}
+    assert {role for role, found in played.items() if found.guard is None} == {SpectrumAnalyzer, Voltmeter}
     assert set(played) == {found.role for found in ENVELOPES}
 
 
@@ -71,7 +82,9 @@ def test_parts_are_made_safe_microwaves_first_and_direct_current_last() -> None:
         PulseGenerator,
         OscillatorChip,
         CurrentSource,
+        SourceMeter,
         SpectrumAnalyzer,
+        Voltmeter,
     ]
 
 

@@ -1,0 +1,107 @@
+"""Direct-current sources."""
+
+# ruff: noqa: D102 - a method without a docstring means what its role says
+
+from typing import Annotated
+
+from annotated_types import Gt
+
+from labneuro.clock import Clock
+from labneuro.instruments.direct_sources import DirectSource
+from labneuro.roles import CurrentSource
+from labneuro.units import Current, Duration
+
+
+class DirectCurrentSource(DirectSource, CurrentSource):
+    """A direct-current source on one range, with a compliance of its own."""
+
+    UNIT = "A"
+    PROTECTED_UNIT = "V"
+    LEVEL_COMMAND = ":SOUR:CURR"
+    RANGE_COMMAND = ":SOUR:CURR:RANG"
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        resource: str,
+        source_range: Annotated[Current, Gt(0)],
+        visa_library: str = "",
+        timeout: Annotated[Duration, Gt(0)] = 2.0,
+    ) -> None:
+        """Connect; no output changes.
+
+        Args:
+            resource: VISA resource, such as "GPIB0::12::INSTR" or "TCPIP::192.168.0.5::hislip0::INSTR"
+            source_range: range for all currents, one that the source has
+            visa_library: VISA library as PyVISA takes it, such as "@py"; default: what PyVISA finds
+            timeout: longest time that an answer takes
+        """
+        self._set_up(clock, source_range)
+        super().__init__(resource=resource, visa_library=visa_library, timeout=timeout)
+
+    @property
+    def compliance(self) -> float:
+        return self._protection()
+
+    def set_compliance(self, voltage: float) -> None:
+        self._set_protection(voltage)
+
+    @property
+    def current(self) -> float:
+        return self._level()
+
+    def set_current(self, current: float) -> None:
+        self._set_level(current)
+
+
+class YokogawaGS200(DirectCurrentSource):
+    """Yokogawa GS200 (and GS210, GS211), whose output is open while it is off."""
+
+    MODEL = r"GS2\d\d\b"
+    RANGES = (1e-3, 10e-3, 100e-3, 200e-3)
+    PROTECTION = (1.0, 30.0)
+    LEVEL_COMMAND = ":SOUR:LEV"
+    RANGE_COMMAND = ":SOUR:RANG"
+    PROTECTION_COMMAND = ":SOUR:PROT:VOLT"
+    MODE = (":SOUR:FUNC CURR",)
+
+
+class Keithley6221(DirectCurrentSource):
+    """Keithley 6220 or 6221 as a direct-current source."""
+
+    MODEL = r"MODEL 622[01]\b"
+    RANGES = (2e-9, 20e-9, 200e-9, 2e-6, 20e-6, 200e-6, 2e-3, 20e-3, 100e-3)
+    PROTECTION = (0.1, 105.0)
+    PROTECTION_COMMAND = ":SOUR:CURR:COMP"
+    MODE = (":SOUR:CURR:RANG:AUTO 0",)
+
+
+class _ShortingSource(DirectCurrentSource):
+    """A source that holds its output at 0 V when it is told to, and opens it otherwise."""
+
+    MODE = (":SOUR:FUNC CURR", ":SOUR:CURR:RANG:AUTO 0")
+    PROTECTION = (1e-3, 210.0)
+
+    def short_output(self) -> None:
+        """Bring the current to zero and hold the output at 0 V, off, until `set_current`."""
+        self._leave("ZERO")
+
+
+class Keithley2400(_ShortingSource):
+    """Keithley 2400 or 2401 as a current source."""
+
+    MODEL = r"MODEL 240[01]\b"
+    RANGES = (1e-6, 10e-6, 100e-6, 1e-3, 10e-3, 100e-3, 1.0)
+    PROTECTION_COMMAND = ":SENS:VOLT:PROT"
+    PREPARATION = (":SOUR:CURR:MODE FIX", ":SOUR:CLE:AUTO 0")
+    OFF_STATE = ":OUTP:SMOD"
+
+
+class Keithley2450(_ShortingSource):
+    """Keithley 2450 as a current source, in its language SCPI."""
+
+    MODEL = r"MODEL 2450\b"
+    RANGES = (10e-9, 100e-9, 1e-6, 10e-6, 100e-6, 1e-3, 10e-3, 100e-3, 1.0)
+    PROTECTION_COMMAND = ":SOUR:CURR:VLIM"
+    OFF_STATE = ":OUTP:CURR:SMOD"

@@ -1,0 +1,203 @@
+"""An instrument that speaks SCPI, believed only where it can be: PyMeasure's Instrument, made strict.
+
+PyMeasure logs what an instrument complains of, and returns an answer that is no number as text; here both raise. An
+answer that comes too late would be taken for that of the next question, and so on for ever: after anything unusual the
+line is cleared, and used again only once the instrument has repeated a number that it was just told, and its name.
+"""
+
+import itertools
+import math
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from annotated_types import Gt
+from pymeasure.instruments import Instrument
+
+from labneuro.instruments.visa import InstrumentError, VisaLine
+from labneuro.units import Duration
+
+MOST_ERRORS = 32
+"""Most entries of an error queue that are read."""
+
+MOST_LATE = 64
+"""Most late answers that are passed over."""
+
+NO_READING = 9.9e37
+"""SCPI writes infinity as 9.9E37 and not-a-number as 9.91E37."""
+
+_NEXT_ERROR = ":SYST:ERR?"
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_ERROR = re.compile(r"([-+]?\d+)\s*,.*", re.DOTALL)
+
+T = TypeVar("T")
+
+
+def number(text: str) -> float:
+    """Return the finite number that `text` is. Raises ValueError if it is none, or SCPI's infinity or not-a-number."""
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError("that is no number")
+    value = float(text)
+    if abs(value) >= NO_READING or not math.isfinite(value):
+        raise ValueError("that says that it has no reading: an overflow, or nothing measured")
+    return value
+
+
+class SCPIInstrument(Instrument):
+    """An instrument whose complaints raise InstrumentError in the call that caused them, as do answers of no use."""
+
+    MODEL: ClassVar[str]
+    """Pattern of the model in the answer to `*IDN?`."""
+
+    adapter: VisaLine
+
+    # PyMeasure's look for dynamic properties, of which there are none here, and take half of the time of a message.
+    __getattribute__ = object.__getattribute__
+    __setattr__ = object.__setattr__
+
+    def __init__(self, *, resource: str, visa_library: str = "", timeout: Annotated[Duration, Gt(0)] = 2.0) -> None:
+        """Connect and check that it is the right model; no output changes.
+
+        Args:
+            resource: VISA resource, such as "GPIB0::12::INSTR" or "TCPIP::192.168.0.5::hislip0::INSTR"
+            visa_library: VISA library as PyVISA takes it, such as "@py"; default: what PyVISA finds
+            timeout: longest time that an answer takes
+        """
+        self._in_step = False
+        self._tokens = itertools.cycle(range(100, 256))
+        self._latest = ""
+        super().__init__(VisaLine(resource, visa_library, timeout), type(self).__name__, includeSCPI=False)
+        try:
+            self.write("*CLS")
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def identity(self) -> str:
+        """Maker, model, serial number and firmware."""
+        return self.ask("*IDN?")
+
+    def close(self) -> None:
+        """Release the connection."""
+        self.adapter.close()
+
+    def write(self, command: str, **kwargs: object) -> None:
+        """Send `command`."""
+        self._exchange(command, lambda: None)
+
+    def ask(self, command: str, query_delay: float | None = None) -> str:
+        """Send `command` and return the answer."""
+        return self._exchange(command, self.adapter.read)
+
+    def ask_block(self, command: str) -> bytes:
+        """Send `command` and return the content of the block that is the answer."""
+        return self._exchange(command, self.adapter.read_block)
+
+    def send(self, *commands: str) -> None:
+        """Send `commands`, each on its own. Raises InstrumentError at the first that the instrument complains of."""
+        for command in commands:
+            self.write(command)
+            self.check_errors()
+
+    def values(
+        self,
+        command: str,
+        separator: str = ",",
+        cast: Callable[[str], Any] = float,
+        preprocess_reply: Callable[[str], str] | None = None,
+        maxsplit: int = -1,
+        *,
+        count: int | None = None,
+    ) -> list[Any]:
+        """Send `command` and return its answer, split and cast; numbers are finite, and there are `count` of them."""
+        reply = self.ask(command)
+        items = (preprocess_reply(reply) if preprocess_reply else reply).split(separator, maxsplit)
+        if count not in {None, len(items)}:
+            raise self.error(f"answered {command!r} with {len(items)} values, not {count}: ask again")
+        try:
+            return [number(item) if cast is float else cast(item) for item in items]
+        except ValueError as error:
+            raise self.error(f"answered {command!r} with {reply[:60]!r}: {error}") from None
+
+    def ask_all(self, *questions: str) -> list[str]:
+        """Ask `questions` in one message and return the answers. Raises InstrumentError if anything went wrong before.
+
+        So a setting takes two messages, itself and what it came to.
+        """
+        reply = self.ask(";".join([*questions, _NEXT_ERROR]))
+        *answers, entry = reply.split(";", len(questions))
+        if len(answers) != len(questions):
+            raise self.error(f"gave {len(answers)} answers to {len(questions)} questions, {reply[:60]!r}: ask again")
+        if not self._is_none(entry):
+            raise self._complaint([entry, *self._queued_errors(self.ask)])
+        return [answer.strip() for answer in answers]
+
+    def check_errors(self) -> list[str]:
+        """Raise InstrumentError with all entries of the error queue, if there are any."""
+        if entries := self._queued_errors(self.ask):
+            raise self._complaint(entries)
+        return []
+
+    check_set_errors = check_get_errors = check_errors
+
+    def error(self, what: str) -> InstrumentError:
+        """Return the error that says `what` is wrong with this instrument."""
+        return InstrumentError(f"{type(self).__name__} at {self.adapter.resource}: {what}")
+
+    def _complaint(self, entries: list[str]) -> InstrumentError:
+        return self.error(f"says to {self._latest!r}: {'; '.join(entries)}")
+
+    def _exchange(self, command: str, read: Callable[[], T]) -> T:
+        if _NEXT_ERROR not in command:
+            self._latest = command
+        if not self._in_step:
+            self._get_in_step()
+        self._in_step = False  # nor is it after an interrupt
+        try:
+            self.adapter.write(command)
+            answer = read()
+        except InstrumentError as error:
+            what = str(error).removeprefix(f"{self.adapter.resource}: ")
+            raise self.error(f"{command!r}: {what}{self._in_its_words()}") from error
+        self._in_step = True
+        return answer
+
+    def _in_its_words(self) -> str:
+        """Return what the instrument has to say after a question that it did not answer; nothing if it is dead."""
+
+        def ask(command: str) -> str:
+            self.adapter.write(command)
+            return self.adapter.read()
+
+        try:
+            self._get_in_step()
+            return "".join(f"; it says {entry}" for entry in self._queued_errors(ask))
+        except InstrumentError:
+            self._in_step = False
+            return ""
+
+    def _get_in_step(self) -> None:
+        """Make sure that the next answer is that to the next question, and comes from the right instrument."""
+        self.adapter.recover()
+        token = str(next(self._tokens))
+        self.adapter.write(f"*ESE {token};*ESE?")
+        if token not in (self.adapter.read() for _ in range(MOST_LATE)):
+            raise self.error("answers, but not what it is asked: switch it off and on")
+        self.adapter.write("*ESE 0;*IDN?")
+        identity = self.adapter.read()
+        if not re.search(self.MODEL, identity):
+            raise self.error(f"is {identity[:80]!r}: check the address, and which instrument has it")
+        self._in_step = True
+
+    def _queued_errors(self, ask: Callable[[str], str]) -> list[str]:
+        entries: list[str] = []
+        while len(entries) < MOST_ERRORS and not self._is_none(entry := ask(_NEXT_ERROR)):
+            entries.append(entry)
+        return entries
+
+    def _is_none(self, entry: str) -> bool:
+        match = _ERROR.fullmatch(entry.strip())
+        if match is None:
+            raise self.error(f"answered {_NEXT_ERROR!r} with {entry[:60]!r}: that is no error number")
+        return int(match[1]) == 0

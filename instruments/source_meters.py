@@ -1,0 +1,104 @@
+"""Source meters: a direct voltage put out, the current measured."""
+
+# ruff: noqa: D102 - a method without a docstring means what its role says
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from labneuro.clock import Clock
+from labneuro.instruments.direct_sources import DirectSource
+from labneuro.roles import SourceMeter
+from labneuro.units import Duration, Voltage
+
+LINE_PERIOD = 1 / 50
+"""Longest period of the power line, s."""
+
+
+class DirectSourceMeter(DirectSource, SourceMeter):
+    """A source meter on one voltage range, which measures on that of its current limit."""
+
+    UNIT = "V"
+    PROTECTED_UNIT = "A"
+    LEVEL_COMMAND = ":SOUR:VOLT"
+    RANGE_COMMAND = ":SOUR:VOLT:RANG"
+    PROTECTION = (1e-9, 1.05)
+    MODE = (":SOUR:FUNC VOLT", ":SOUR:VOLT:RANG:AUTO 0")
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        resource: str,
+        source_range: Annotated[Voltage, Gt(0)],
+        nplc: Annotated[float, Ge(0.01), Le(10)] = 1.0,
+        visa_library: str = "",
+        timeout: Annotated[Duration, Gt(0)] = 2.0,
+    ) -> None:
+        """Connect; no output changes.
+
+        Args:
+            resource: VISA resource, such as "GPIB0::24::INSTR" or "TCPIP::192.168.0.5::hislip0::INSTR"
+            source_range: range for all voltages, one that the source has
+            nplc: time over which a current is measured, in periods of the power line
+            visa_library: VISA library as PyVISA takes it, such as "@py"; default: what PyVISA finds
+            timeout: longest time that an answer takes
+        """
+        self._set_up(clock, source_range)
+        self._nplc = nplc
+        super().__init__(resource=resource, visa_library=visa_library, timeout=timeout)
+
+    @property
+    def current_limit(self) -> float:
+        return self._protection()
+
+    def set_current_limit(self, current: float) -> None:
+        self._set_protection(current)
+
+    @property
+    def voltage(self) -> float:
+        return self._level()
+
+    def set_voltage(self, voltage: float) -> None:
+        self._set_level(voltage)
+
+    @property
+    def measured_current(self) -> float:
+        output = self._output()
+        if not output.on:
+            raise self.error("is off and measures nothing: use set_voltage first")
+        self._check_mode(output)
+        with self.adapter.patience(4 * self._nplc * LINE_PERIOD):  # it also measures its zero and its reference
+            return self.values(":READ?", count=1)[0]
+
+    def _preparation(self) -> tuple[str, ...]:
+        """Return what is sent, with the output off, before the range; the measuring range, too, would glitch later."""
+        measuring = (f":SENS:CURR:NPLC {self._nplc:g}", f":SENS:CURR:RANG {self._protection():.9E}")
+        return (*super()._preparation(), *measuring)
+
+
+class Keithley2400Meter(DirectSourceMeter):
+    """Keithley 2400 or 2401 as a source meter."""
+
+    MODEL = r"MODEL 240[01]\b"
+    RANGES = (0.2, 2.0, 20.0, 200.0)
+    PROTECTION_COMMAND = ":SENS:CURR:PROT"
+    PREPARATION = (
+        ":SOUR:VOLT:MODE FIX",
+        ":SOUR:CLE:AUTO 0",
+        ":SENS:FUNC 'CURR'",
+        ":FORM:ELEM CURR",
+        ":ARM:COUN 1",
+        ":TRIG:COUN 1",
+    )
+    OFF_STATE = ":OUTP:SMOD"
+
+
+class Keithley2450Meter(DirectSourceMeter):
+    """Keithley 2450 as a source meter, in its language SCPI."""
+
+    MODEL = r"MODEL 2450\b"
+    RANGES = (0.02, 0.2, 2.0, 20.0, 200.0)
+    PROTECTION_COMMAND = ":SOUR:VOLT:ILIM"
+    PREPARATION = (":SENS:FUNC 'CURR'", ":SENS:COUN 1")
+    OFF_STATE = ":OUTP:VOLT:SMOD"
