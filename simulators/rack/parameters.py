@@ -1,4 +1,4 @@
-"""What a command takes: numbers with units, switches, words, strings; read as SCPI-99 has it, refused with its errors."""
+"""What a command takes: numbers with units, switches, words, strings; refused with the errors of SCPI-99."""
 
 import math
 import re
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Generic, Protocol, TypeVar
 
-from labneuro.simulators.rack.numbers import Format
-from labneuro.simulators.rack.scpi import ScpiError
+from labneuro.simulators.rack.replies import Format
+from labneuro.simulators.rack.scpi import ScpiError, short_form
 
 T = TypeVar("T")
 
@@ -33,7 +33,8 @@ class Kind(Protocol[T]):
         ...
 
 
-_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE]\s*[+-]?\d+)?)\s*([A-Za-z%/]*)")
+_DIGITS = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d\d?)?", re.ASCII)
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE]\s*[+-]?\d+)?)\s*([A-Za-z%/]*)", re.ASCII)
 _BASES = {"H": 16, "Q": 8, "B": 2}
 _PREFIXES = {
     "EX": 1e18,
@@ -70,7 +71,7 @@ class Number:
     default: float
     low: Bound = -math.inf
     high: Bound = math.inf
-    unit: str = ""
+    unit: str | Callable[[Any], str] = ""
     steps: tuple[float, ...] | Callable[[Any], tuple[float, ...]] = ()
     resolution: Bound = 0.0
     whole: bool = False
@@ -79,26 +80,25 @@ class Number:
 
     def read(self, text: str, instrument: Any) -> float:
         """Return the number that `text` means, coerced as the instrument would."""
-        match = _NUMBER.fullmatch(text)
-        value = _to_float(match[1]) * 1.0 if match and not match[2] else self._spelled(text, match, instrument)
-        low = self.low if isinstance(self.low, float | int) else self.low(instrument)
-        high = self.high if isinstance(self.high, float | int) else self.high(instrument)
+        value = float(text) if len(text) < 40 and _DIGITS.fullmatch(text) else self._spelled(text, instrument)
+        if self.infinite and abs(value) >= 9.9e37:
+            return math.copysign(math.inf, value)
         if self.whole and math.isfinite(value):
             value = float(math.floor(value + 0.5))
-        if math.isinf(value) and not self.infinite:
+        low = self.low(instrument) if callable(self.low) else self.low
+        high = self.high(instrument) if callable(self.high) else self.high
+        if not low <= value <= high or math.isinf(value):
             raise ScpiError(-222, text)
-        if not low <= value <= high and not math.isinf(value):
-            raise ScpiError(-222, text)
-        resolution = self.resolution(instrument) if callable(self.resolution) else self.resolution
-        if resolution and math.isfinite(value):
+        if self.resolution:
+            resolution = self.resolution(instrument) if callable(self.resolution) else self.resolution
             value = round(value / resolution) * resolution
         return self._step(value, instrument) if self.steps else value
 
     def write(self, value: float, instrument: Any) -> str:
         """Return `value` as this parameter or this make writes it."""
-        if self.whole and not self.reply and math.isfinite(value):
-            return instrument.whole(value)
-        return (self.reply or instrument.number)(value)
+        if self.reply:
+            return self.reply(value)
+        return instrument.whole(value) if self.whole else instrument.number(value)
 
     def limit(self, word: str, instrument: Any) -> float | None:
         """Return what MINimum, MAXimum or DEFault stand for, None for any other word."""
@@ -108,9 +108,11 @@ class Number:
         bound = {"MIN": self.low, "MINIMUM": self.low, "MAX": self.high, "MAXIMUM": self.high}.get(word)
         return bound(instrument) if callable(bound) else bound
 
-    def _spelled(self, text: str, match: re.Match[str] | None, instrument: Any) -> float:
+    def _spelled(self, text: str, instrument: Any) -> float:
+        match = _NUMBER.fullmatch(text)
         if match:
-            return _in_unit(_to_float(match[1]), match[2].upper(), self.unit)
+            unit = self.unit(instrument) if callable(self.unit) else self.unit
+            return _in_unit(_to_float(match[1]), match[2].upper(), unit)
         word = text.upper()
         limit = self.limit(word, instrument)
         if limit is not None:
@@ -137,13 +139,15 @@ class Number:
 def _to_float(digits: str) -> float:
     if len(digits) > 255:
         raise ScpiError(-124, digits[:12])
-    value = float(digits if digits.isascii() and " " not in digits else "".join(digits.split()))
+    value = float("".join(digits.split()))
     if math.isinf(value):
         raise ScpiError(-123, digits)
     return value
 
 
 def _in_unit(value: float, suffix: str, unit: str) -> float:
+    if not suffix:
+        return value
     if not unit:
         raise ScpiError(-138, suffix)
     factor = _factor(suffix, unit)
@@ -214,7 +218,7 @@ class Word:
 
     def read(self, text: str, instrument: Any) -> str:
         """Return the short form of what `text` names."""
-        word = unquote(text) if self.quoted or text[:1] in "\"'" and text else text
+        word = unquote(text) if self.quoted or (text[:1] in "\"'" and text) else text
         known = self._short.get(word.upper())
         if known is None:
             raise ScpiError(-109 if not text else -141 if text[0].isalpha() else -224 if self.quoted else -128, text)
@@ -289,12 +293,6 @@ def channels(text: str) -> list[int]:
         first, _, last = part.partition(":")
         found += range(int(first), int(last or first) + 1) if part.strip() else ()
     return found
-
-
-def short_form(word: str) -> str:
-    """Return the capitals and digits at the start of a word as manuals write it: VOLTage, ARB1, OFF."""
-    found = re.match(r"[A-Z0-9_]+", word)
-    return found[0] if found else word
 
 
 def unquote(text: str) -> str:

@@ -34,6 +34,7 @@ ERRORS = {
     -168: "Block data not allowed",
     -171: "Invalid expression",
     -178: "Expression data not allowed",
+    -200: "Execution error",
     -211: "Trigger ignored",
     -213: "Init ignored",
     -221: "Settings conflict",
@@ -90,16 +91,14 @@ class _Word:
     optional: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
-    """A compiled message: what to call in turn, and the error at which reading it stopped."""
-
-    calls: tuple[tuple[Handler, tuple[int, ...], tuple[str, ...]], ...]
-    error: ScpiError | None
+Call = tuple[Handler, tuple[int, ...], tuple[str, ...]]
+Program = tuple[tuple[Call, ...], ScpiError | None]
+"""A compiled message: what to call in turn, and the error at which reading it stopped."""
 
 
 _WORD = re.compile(r"(\[)?:?([*A-Za-z][A-Za-z0-9_]*)(?:<(\d+)-(\d+)>)?(\])?")
 _CACHED = 4096
+_ONE_PARAMETER = re.compile(r"[^,;\"'#()]+")
 _PLAIN = re.compile(r"[^;\"'#()]*")
 _HEADER = re.compile(r"[\s:*]*[A-Za-z*][A-Za-z0-9_:*]*(?:\s*\?)?")
 _ELEMENT = re.compile(
@@ -107,6 +106,7 @@ _ELEMENT = re.compile(
 )
 _BLOCK = re.compile(r"\s*#(\d)")
 _END = re.compile(r"\s*(?P<end>[,;]|$)")
+_FINISHED = re.compile(r"""("[^"]*"|'[^']*'|\([^()]*\)|#\d)""")
 _UNFINISHED = {'"': -151, "'": -151, "(": -171, "#": -161}
 
 
@@ -117,7 +117,7 @@ class Commands:
         """Most instruments look from the root for what they don't find below the path; `strict_path`: this doesn't."""
         self._root = _Node()
         self._strict = strict_path
-        self._programs: dict[bytes, Program] = {}
+        self.programs: dict[bytes, Program] = {}
         self._meanings: dict[str, tuple[_Meaning, tuple[int, ...]]] = {}
 
     def add(self, pattern: str, handler: Handler, *, indefinite: bool = False) -> None:
@@ -134,11 +134,8 @@ class Commands:
             if not match:
                 raise ValueError(f"header {pattern!r} can't be read from character {position} on")
             opened, name, low, high, _ = match.groups()
-            short = name if name.startswith("*") else re.match(r"[A-Z0-9_]+", name)
-            if not short:
-                raise ValueError(f"header {pattern!r}: {name!r} has no capitals to tell its short form")
             numbers = range(int(low), int(high) + 1) if low else None
-            words.append(_Word(short if isinstance(short, str) else short[0], name.upper(), numbers, bool(opened)))
+            words.append(_Word(short_form(name), name.upper(), numbers, bool(opened)))
             position = match.end()
         self._insert(self._root, pattern, words, (), handler, indefinite)
 
@@ -172,24 +169,31 @@ class Commands:
             node.command = meaning
 
     def compile(self, message: bytes) -> Program:
-        """Return what `message` asks for; of one with an error, all that stands before it. Never raises."""
-        program = self._programs.get(message)
-        if program is None:
-            program = self._compile(message.decode("latin-1"))
-            if len(message) < 100:
-                if len(self._programs) >= _CACHED:
-                    self._programs.clear()
-                self._programs[message] = program
+        """Return what `message` asks for; of one with an error, all that stands before it. Never raises.
+
+        What may come again is kept in `programs`.
+        """
+        text = message.decode("latin-1")
+        header, _, data = text.strip().partition(" ")
+        if data and _ONE_PARAMETER.fullmatch(data):  # a set point, unlikely to come again
+            known = self._meanings.get(header.removeprefix(":"))
+            if known:
+                return ((known[0].handler, known[1], (data.lstrip(),)),), None
+        program = self._compile(text)
+        if len(message) < 100:
+            if len(self.programs) >= _CACHED:
+                self.programs.clear()
+            self.programs[message] = program
         return program
 
     def _compile(self, text: str) -> Program:
-        calls: list[tuple[Handler, tuple[int, ...], tuple[str, ...]]] = []
+        calls: list[Call] = []
         path = ""
         closed = False
         try:
             for header, parameters in _units(text):
                 if header[0] == "*" or header.startswith(":*"):
-                    meaning, suffixes = self._meaning(header.lstrip(":"))
+                    meaning, suffixes = self._meaning(header.removeprefix(":"))
                 else:
                     full = header[1:] if header[0] == ":" else path + header
                     try:
@@ -197,16 +201,16 @@ class Commands:
                     except ScpiError:
                         if self._strict or full == header:
                             raise
-                        full = header
+                        full = header.removeprefix(":")
                         meaning, suffixes = self._meaning(full)
                     path = full[: full.rfind(":") + 1]
                 if closed and header[-1] == "?":
-                    raise ScpiError(-440, header)
+                    return tuple(calls), ScpiError(-440, header)
                 closed = closed or meaning.indefinite
                 calls.append((meaning.handler, suffixes, parameters))
         except ScpiError as error:
-            return Program(tuple(calls), error)
-        return Program(tuple(calls), None)
+            return tuple(calls), error
+        return tuple(calls), None
 
     def _meaning(self, header: str) -> tuple[_Meaning, tuple[int, ...]]:
         known = self._meanings.get(header)
@@ -239,6 +243,14 @@ class Commands:
             raise ScpiError(-113, header)
         spelled = iter(given)
         return meaning, tuple(next(spelled) if there else 1 for there in meaning.numbered)
+
+
+def short_form(word: str) -> str:
+    """Return the short form of a word as manuals write it: VOLT of VOLTage, CALC2 of CALCulate2, ARB1 of ARB1."""
+    parts = re.fullmatch(r"([*A-Z0-9_:]+)[a-z]*([0-9]*)", word)
+    if not parts:
+        raise ValueError(f"{word!r} has no capitals in front to tell its short form")
+    return parts[1] + parts[2]
 
 
 def _units(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -282,8 +294,8 @@ def _parameters(text: str, position: int) -> tuple[tuple[str, ...], int]:
             if end:
                 parameters.append(end["data"])
         if not end:
-            start = text[position:].lstrip()[:1]
-            raise ScpiError(_UNFINISHED.get(start, -103), text[position : position + 12].strip())
+            rest = text[position:].lstrip()
+            raise ScpiError(-103 if _FINISHED.match(rest) else _UNFINISHED.get(rest[:1], -103), rest[:12])
         position = end.end()
         if end["end"] != ",":
             break
