@@ -8,7 +8,7 @@ import ast
 import importlib.util
 import inspect
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -83,7 +83,7 @@ def _from_source(entry: EntryPoint) -> Entry | None:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == entry.attr:
             played: tuple[str, ...] = ()
             if isinstance(node, ast.ClassDef):
-                names = {_last_name(base) for base in node.bases}
+                names = _ancestors(node, {other.name: other for other in tree.body if isinstance(other, ast.ClassDef)})
                 played = tuple(name for name in role_names() if name in names)
                 if not played:
                     return None
@@ -110,6 +110,13 @@ def _packages(body: Iterable[ast.stmt]) -> list[str]:
 
 def _is_role(cls: object) -> bool:
     return isinstance(cls, type) and issubclass(cls, Role) and cls is not Role and cls.__module__ == Role.__module__
+
+
+def _ancestors(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> set[str]:
+    """Return the names of all that a class inherits from, as far as the classes of its own module tell."""
+    names = {_last_name(base) for base in node.bases}
+    known = {name: classes[name] for name in names if name in classes and name != node.name}
+    return names.union(*(_ancestors(base, classes) for base in known.values()))
 
 
 def _last_name(node: ast.expr) -> str:
