@@ -38,6 +38,9 @@ class Generator(SCPIInstrument, RFSource):
     PREPARATION: ClassVar[tuple[str, ...]]
     """What makes it so, with the output off."""
 
+    LEVELS: ClassVar[tuple[str, ...]] = (":POW?",)
+    """Questions for levels, dBm, of which the lowest is put out."""
+
     _on = False  # by this driver
 
     @property
@@ -97,12 +100,12 @@ class Generator(SCPIInstrument, RFSource):
 
     def _output(self) -> tuple[float, float, bool]:
         """Return frequency, Hz, level, dBm, and whether the output is on."""
-        answers = self.ask_all(":FREQ?", ":POW?", ":OUTP?")
+        answers = self.ask_all(":FREQ?", ":OUTP?", *self.LEVELS)
         try:
-            frequency, level, on = map(number, answers)
+            frequency, on, *levels = map(number, answers)
         except ValueError as error:
             raise self.error(f"says {answers} of its output: {error}") from None
-        return frequency, level, on != 0
+        return frequency, min(levels), on != 0
 
     @cached_property
     def _ends(self) -> list[float]:
@@ -127,14 +130,16 @@ class KeysightN5183B(_KeysightGenerator):
 
 
 class _RohdeSchwarzGenerator(Generator):
-    """A generator that refuses more than its own power limit."""
+    """A generator that puts out no more than its own power limit, whatever level it says that it is set to."""
+
+    LEVELS = (":POW?", ":SOUR:POW:LIM:AMPL?")
 
     @property
     def power_limit(self) -> float:
         return to_watts(self.values(":SOUR:POW:LIM:AMPL?", count=1)[0])
 
     def set_power_limit(self, power: float) -> None:
-        """Let the generator itself refuse more than `power`, W. Raises LimitError before anything is sent."""
+        """Let the generator itself put out no more than `power`, W. Raises LimitError before anything is sent."""
         if not 0 < power < math.inf:
             raise LimitError(f"{type(self).__name__} asked for a limit of {power} W: give a finite one above 0 W")
         self.send(f":SOUR:POW:LIM:AMPL {to_dbm(power):.2f}")

@@ -37,6 +37,15 @@ def quiet(sweep: Sweep) -> FloatArray:
     return np.full(sweep.points, -150 + 10 * math.log10(sweep.rbw))
 
 
+UNITS: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "DBM": lambda dbm: dbm,
+    "DBMV": lambda dbm: dbm + 10 * math.log10(50e3),
+    "DBUV": lambda dbm: dbm + 10 * math.log10(50e9),
+    "V": lambda dbm: np.sqrt(50e-3 * 10 ** (dbm / 10)),
+    "W": lambda dbm: 1e-3 * 10 ** (dbm / 10),
+}
+"""Levels in other units, from dBm into 50 ohm."""
+
 TRACE = Word(*(f"TRACE{number}" for number in range(1, 7)))
 
 
@@ -49,6 +58,7 @@ class Analyzer(Instrument):
     widest_filter = 8e6
 
     points: Setting[float]
+    unit: Setting[str]
 
     def __init__(self, clock: Clock) -> None:
         self.input: Callable[[Sweep], FloatArray] = quiet
@@ -159,10 +169,14 @@ class Analyzer(Instrument):
 
     def sweep(self, trace: int = 1) -> None:
         """Sweep, as often as is averaged, and keep the trace; the instrument is busy for that long."""
-        averages = int(self.averages) if self.averaging else 1
+        averages = max(1, int(self.averages)) if self.averaging else 1
         asked = Sweep(self.span_from, self.span_to, int(self.points), self.rbw_now(), averages)
         self.traces[trace] = np.asarray(self.input(asked), dtype=np.float64)
         self.overlap(averages * self._sweep_time())
+
+    def in_unit(self, dbm: FloatArray) -> FloatArray:
+        """Return levels in the unit that is chosen for them."""
+        return UNITS[self.unit](dbm)
 
     def trace(self, number: int = 1) -> FloatArray:
         """Return a trace, dBm; one of these settings, if it sweeps continuously."""

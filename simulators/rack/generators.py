@@ -17,10 +17,15 @@ def keysight(value: float) -> str:
 
 
 class Generator(Instrument):
-    """What every generator here has: a carrier that is on or off."""
+    """What every generator here has: a carrier that is on or off.
+
+    `frequency` and `power` are what it displays and is told: those at the output, multiplied and offset. A new
+    multiplier or offset changes the display alone.
+    """
 
     frequency: Setting[float]
     power: Setting[float]
+    multiplier = 1.0
 
     def reset(self) -> None:
         """Return to the defaults, output off."""
@@ -30,7 +35,13 @@ class Generator(Instrument):
     @property
     def tone(self) -> tuple[float, float] | None:
         """Frequency, Hz, and power into 50 ohm, dBm, or None while the output is off."""
-        return (self.frequency, self.power) if self.output else None
+        if not self.output:
+            return None
+        return (self.frequency - self.frequency_offset) / self.multiplier, self.power - self.power_offset
+
+    def displayed(self, hertz: float) -> float:
+        """Return the frequency that stands on the display for that at the output, Hz."""
+        return hertz * self.multiplier + self.frequency_offset
 
     def _switch(self, on: bool) -> None:
         self.output = on
@@ -46,7 +57,42 @@ class Generator(Instrument):
         self.power = dbm
         self.changed()
 
+    def multiply(self, factor: float) -> None:
+        """Display a multiple of the frequency at the output."""
+        hertz = (self.frequency - self.frequency_offset) / self.multiplier
+        self.multiplier = factor
+        self.frequency = self.displayed(hertz)
+
+    def _offset_frequency(self, hertz: float) -> None:
+        self.frequency += hertz - self.frequency_offset
+        self.frequency_offset = hertz
+
+    def _offset_power(self, decibels: float) -> None:
+        self.power += decibels - self.power_offset
+        self.power_offset = decibels
+
     output = Setting(":OUTPut[:STATe]", kind=Switch(), set=_switch)
+    frequency_offset = Setting("[:SOURce]:FREQuency:OFFSet", kind=Number(0, -200e9, 200e9, "HZ"), set=_offset_frequency)
+    power_offset = Setting(
+        "[:SOURce]:POWer[:LEVel][:IMMediate]:OFFSet", kind=Number(0, -100, 100, "DB"), set=_offset_power
+    )
+
+
+_MULTIPLIER = Setting("[:SOURce]:FREQuency:MULTiplier", kind=Number(1, 1e-3, 1e3), set=Generator.multiply)
+
+
+def carrier(default: float, lowest: float, highest: float) -> Setting[float]:
+    """Return the setting of a carrier; the bounds, Hz, are those at the output."""
+    kind = Number(default, lambda s: s.displayed(lowest), lambda s: s.displayed(highest), "HZ", resolution=1e-3)
+    return Setting("[:SOURce]:FREQuency[:CW]", "[:SOURce]:FREQuency:FIXed", kind=kind, set=Generator.tune)
+
+
+def level(default: float, lowest: float, highest: float) -> Setting[float]:
+    """Return the setting of a power; the bounds, dBm, are those at the output."""
+    kind = Number(
+        default, lambda s: lowest + s.power_offset, lambda s: highest + s.power_offset, "DBM", resolution=0.01
+    )
+    return Setting("[:SOURce]:POWer[:LEVel][:IMMediate][:AMPLitude]", kind=kind, set=Generator.set_power)
 
 
 class E8257D(Generator):
@@ -58,17 +104,9 @@ class E8257D(Generator):
     error_format = '%+d,"%s"'
     number = staticmethod(keysight)
 
-    frequency = Setting(
-        "[:SOURce]:FREQuency[:CW]",
-        "[:SOURce]:FREQuency:FIXed",
-        kind=Number(20e9, 100e3, 20e9, "HZ", resolution=1e-3),
-        set=Generator.tune,
-    )
-    power = Setting(
-        "[:SOURce]:POWer[:LEVel][:IMMediate][:AMPLitude]",
-        kind=Number(-135, -135, 30, "DBM", resolution=0.01),
-        set=Generator.set_power,
-    )
+    multiplier = _MULTIPLIER
+    frequency = carrier(20e9, 100e3, 20e9)
+    power = level(-135, -135, 30)
 
     def _center(self) -> float:
         return (self.start + self.stop) / 2
@@ -87,6 +125,7 @@ class E8257D(Generator):
         Setting("[:SOURce]:POWer:STARt", kind=Number(-135, -135, 30, "DBM")),
         Setting("[:SOURce]:POWer:STOP", kind=Number(-135, -135, 30, "DBM")),
         Setting("[:SOURce]:FREQuency:MODE", kind=Word("CW", "FIXed", "SWEep", "LIST")),
+        Setting("[:SOURce]:POWer:MODE", kind=Word("FIXed", "SWEep", "LIST")),
         Setting("[:SOURce]:SWEep:GENeration", kind=Word("ANALog", "STEPped", default="STEP")),
         Setting("[:SOURce]:SWEep:MODE", kind=Word("AUTO", "MANual")),
         Setting("[:SOURce]:LIST:RETRace", kind=Switch(default=True)),
@@ -128,11 +167,7 @@ class N5183B(E8257D):
     identity = "Keysight Technologies, N5183B, MY53270123, B.01.86"
     options = "520,1EA"
 
-    power = Setting(
-        "[:SOURce]:POWer[:LEVel][:IMMediate][:AMPLitude]",
-        kind=Number(-20, -20, 30, "DBM", resolution=0.01),
-        set=Generator.set_power,
-    )
+    power = level(-20, -20, 30)
     settings = (
         Setting("[:SOURce]:ROSCillator:SOURce:AUTO", kind=Switch(default=True)),
         Setting("[:SOURce]:ROSCillator:SOURce", kind=Word("INTernal", "EXTernal"), settable=False),
@@ -143,9 +178,22 @@ class _RohdeSchwarz(Generator):
     error_depth = 30
     number = staticmethod(plain)
 
+    @property
+    def tone(self) -> tuple[float, float] | None:
+        """Frequency, Hz, and power, dBm, held to the limit, of which the display says nothing."""
+        tone = super().tone
+        return tone and (tone[0], min(tone[1], self.power_limit))
+
+    def _limit_power(self, dbm: float) -> None:
+        self.power_limit = dbm
+        self.changed()
+
+    power_limit = Setting(
+        "[:SOURce]:POWer:LIMit[:AMPLitude]", kind=Number(30, -300, 30, "DBM", resolution=0.01), set=_limit_power
+    )
+    pulsed = Setting("[:SOURce]:PULM:STATe", kind=Switch())
     settings = (
         Setting("[:SOURce]:PHASe", kind=Number(0, -720, 720, "DEG", resolution=0.01)),
-        *switches("[:SOURce]:PULM:STATe"),
         Setting("[:SOURce]:PULM:SOURce", kind=Word("INTernal", "EXTernal")),
         Setting("[:SOURce]:PULM:MODE", kind=Word("SINGle", "DOUBle")),
         Setting("[:SOURce]:PULM:POLarity", kind=Word("NORMal", "INVerted")),
@@ -173,21 +221,20 @@ class SMB100A(_RohdeSchwarz):
     identity = "Rohde&Schwarz,SMB100A,1406.6000k03/181234,3.1.19.15-3.20.390.24"
     options = "SMB-B120,SMB-K23"
 
-    frequency = Setting(
-        "[:SOURce]:FREQuency[:CW]",
-        "[:SOURce]:FREQuency:FIXed",
-        kind=Number(1e9, 9e3, 20e9, "HZ", resolution=1e-3),
-        set=Generator.tune,
+    def _modulate(self, on: bool) -> None:
+        self.pulsed = on
+
+    modulated = Setting(
+        "[:SOURce]:MODulation[:ALL][:STATe]", kind=Switch(), get=lambda self: self.pulsed, set=_modulate
     )
-    power = Setting(
-        "[:SOURce]:POWer[:LEVel][:IMMediate][:AMPLitude]",
-        kind=Number(-30, -145, 30, "DBM", resolution=0.01),
-        set=Generator.set_power,
-    )
+    multiplier = _MULTIPLIER
+    frequency = carrier(1e9, 9e3, 20e9)
+    power = level(-30, -145, 30)
     settings = (
         Setting("[:SOURce]:FREQuency:STARt", kind=Number(100e6, 9e3, 20e9, "HZ")),
         Setting("[:SOURce]:FREQuency:STOP", kind=Number(500e6, 9e3, 20e9, "HZ")),
         Setting("[:SOURce]:FREQuency:MODE", kind=Word("CW", "FIXed", "SWEep", "LIST")),
+        Setting("[:SOURce]:POWer:MODE", kind=Word("CW", "FIXed", "SWEep")),
         Setting("[:SOURce]:SWEep[:FREQuency]:POINts", kind=Number(401, 2, 1e6, whole=True)),
         Setting("[:SOURce]:SWEep[:FREQuency]:DWELl", kind=Number(15e-3, 5e-3, 100, "S")),
         Setting("[:SOURce]:SWEep[:FREQuency]:MODE", kind=Word("AUTO", "MANual", "STEP")),
@@ -207,17 +254,8 @@ class SGS100A(_RohdeSchwarz):
     identity = "Rohde&Schwarz,SGS100A,1416.0505k02/112345,3.1.19.26-3.50.124.73"
     options = "SGS-B112V,SGS-K22"
 
-    frequency = Setting(
-        "[:SOURce]:FREQuency[:CW]",
-        "[:SOURce]:FREQuency:FIXed",
-        kind=Number(1e9, 1e6, 20e9, "HZ", resolution=1e-3),
-        set=Generator.tune,
-    )
-    power = Setting(
-        "[:SOURce]:POWer[:LEVel][:IMMediate][:AMPLitude]",
-        kind=Number(-30, -120, 25, "DBM", resolution=0.01),
-        set=Generator.set_power,
-    )
+    frequency = carrier(1e9, 1e6, 20e9)
+    power = level(-30, -120, 25)
     settings = (
         *switches("[:SOURce]:IQ:STATe", "[:SOURce]:IQ:IMPairment[:STATe]"),
         Setting("[:SOURce]:IQ:IMPairment:LEAKage:I", kind=Number(0, -10, 10, "PCT")),

@@ -16,13 +16,13 @@ class _Keysight(Analyzer):
 
     points = Setting("[:SENSe]:SWEep:POINts", kind=Number(1001, 1, 40_001, whole=True))
     order = Setting(":FORMat:BORDer", kind=Word("NORMal", "SWAPped", default="NORM", aliases={"SWAP": "SWAP"}))
+    unit = Setting(":UNIT:POWer", kind=Word("DBM", "DBMV", "DBUV", "V", "W"))
     settings = (
         Setting("[:SENSe]:POWer[:RF]:ATTenuation", kind=Number(10, 0, 70, "DB", whole=True)),
         Setting("[:SENSe]:POWer[:RF]:ATTenuation:AUTO", kind=Switch(default=True)),
         Setting("[:SENSe]:DETector:TRACe", kind=Word("NORMal", "AVERage", "POSitive", "SAMPle", "NEGative")),
         Setting("[:SENSe]:FREQuency:CENTer:STEP[:INCRement]", kind=Number(1e6, 1, 26.5e9, "HZ")),
         Setting(":DISPlay:WINDow:TRACe:Y[:SCALe]:RLEVel", kind=Number(0, -170, 30, "DBM")),
-        Setting(":UNIT:POWer", kind=Word("DBM", "DBMV", "DBUV", "V", "W")),
     )
 
     def write_trace(self, data: FloatArray) -> str:
@@ -49,8 +49,8 @@ class _Keysight(Analyzer):
 
     @query(":TRACe<1-6>[:DATA]", takes=[TRACE])
     def trace_data(self, window: int, name: str) -> str:
-        """Return a trace, dBm."""
-        return self.write_trace(self.trace(int(name[-1])))
+        """Return a trace."""
+        return self.write_trace(self.in_unit(self.trace(int(name[-1]))))
 
 
 class N9030B(_Keysight):
@@ -120,7 +120,7 @@ class N9030B(_Keysight):
         self._set_center(self.peak())
 
     def _pairs(self, shown: FloatArray) -> str:
-        pairs = np.column_stack([np.linspace(self.span_from, self.span_to, shown.size), shown])
+        pairs = np.column_stack([np.linspace(self.span_from, self.span_to, shown.size), self.in_unit(shown)])
         return self.write_trace(pairs.ravel())
 
     @query(":READ:SANalyzer<1-6>")
@@ -150,3 +150,4 @@ class E4408B(_Keysight):
         get=Analyzer.rbw_now,
         set=Analyzer.set_rbw,
     )
+    settings = (Setting("[:SENSe]:DETector[:FUNCtion]", kind=Word("POSitive", "SAMPle", "NEGative", "AVERage")),)

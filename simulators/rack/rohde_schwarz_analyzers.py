@@ -20,6 +20,7 @@ class FSW(Analyzer):
     lowest = 0.0
 
     points = Setting("[:SENSe]:SWEep[:WINDow]:POINts", kind=Number(1001, 101, 100_001, whole=True))
+    averages = Setting("[:SENSe]:AVERage:COUNt", "[:SENSe]:SWEep:COUNt", kind=Number(0, 0, 200_000, whole=True))
     format = Setting(":FORMat[:DATA]", kind=Word("ASCii", "REAL", default="ASC"))
     peak_excursion = Setting(":CALCulate<1-6>:MARKer<1-16>:PEXCursion", kind=Number(6, 0, 80, "DB"))
     settings = (
@@ -61,6 +62,18 @@ class FSW(Analyzer):
         else:
             self.markers.pop(number, None)
 
+    def _unit(self, window: int = 1) -> str:
+        return self.values.get(("unit", ()), "DBM")
+
+    def _set_unit(self, window: int, unit: str) -> None:
+        self.unit = unit
+
+    unit = Setting(
+        ":CALCulate<1-6>:UNIT:POWer",
+        kind=Word("DBM", "DBMV", "DBUV", "V", "W", aliases={"VOLT": "V", "WATT": "W"}),
+        get=_unit,
+        set=_set_unit,
+    )
     marker_on = Setting(":CALCulate<1-6>:MARKer<1-16>[:STATe]", kind=Switch(), get=_shown, set=_show)
     marker_x = Setting(
         ":CALCulate<1-6>:MARKer<1-16>:X",
@@ -71,8 +84,8 @@ class FSW(Analyzer):
 
     @query(":CALCulate<1-6>:MARKer<1-16>:Y")
     def marker_level(self, window: int, number: int) -> float:
-        """Return the trace at the marker, dBm."""
-        return self.level_at(self._marker(window, number))
+        """Return the trace at the marker."""
+        return float(self.in_unit(np.array(self.level_at(self._marker(window, number)))))
 
     @command(":CALCulate<1-6>:MARKer<1-16>:MAXimum[:PEAK]")
     def to_peak(self, window: int, number: int) -> None:
@@ -123,8 +136,8 @@ class FSW(Analyzer):
 
     @query(":TRACe<1-6>[:DATA]", takes=[TRACE])
     def trace_data(self, window: int, name: str) -> str:
-        """Return a trace, dBm."""
-        shown = self.trace(int(name[-1]))
+        """Return a trace."""
+        shown = self.in_unit(self.trace(int(name[-1])))
         return values(shown) if self.format == "ASC" else block(shown.astype("<f4").tobytes())
 
     @command(":INITiate:CONMeas")
