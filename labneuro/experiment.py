@@ -55,3 +55,10 @@ class Experiment:
             what = "a protocol yields its records, it returns nothing"
             raise TypeError(f"protocol {self.name} returned {records!r:.60}: {what}")
         return cast("Iterator[Any]", records)
+
+
+def clean_up(records: Iterator[Any]) -> None:
+    """Let a protocol that is not to go on clean up behind itself."""
+    close = getattr(records, "close", None)
+    if close is not None:
+        close()

@@ -14,7 +14,7 @@ from typing import Any
 
 from labneuro.attempts import in_words
 from labneuro.crossing import Crossing, RecordedError, yielded_at
-from labneuro.experiment import Experiment
+from labneuro.experiment import Experiment, clean_up
 from labneuro.records import Records
 from labneuro.script import Deviation, RecordingEnds, Script, head_of, shown
 from labneuro.store import RunFile
@@ -46,7 +46,7 @@ def replay(run: RunFile) -> Replay:
         difference = _difference(records, script, run, experiment.step_type())
     finally:
         with suppress(Exception, Deviation, RecordingEnds):  # what its clean-up asks has no answer
-            getattr(records, "close", lambda: None)()
+            clean_up(records)
     return Replay(script.questions, script.records, difference)
 
 
@@ -72,7 +72,7 @@ def _difference(records: Iterator[Any], script: Script, run: RunFile, step_type:
             for entry in kinds.taken_apart(record):
                 script.confirm(entry, lambda: yielded_at(records))
             if run.state == "stopped" and script.unwinding:
-                getattr(records, "close", lambda: None)()
+                clean_up(records)
                 break
     except Deviation as deviation:
         return str(deviation)

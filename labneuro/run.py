@@ -5,7 +5,6 @@ happens on Ctrl-C in `labneuro.interrupt`, going on after a break in `labneuro.r
 """
 
 import signal
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -19,9 +18,10 @@ from rich.console import Console
 
 from labneuro.attempts import in_words
 from labneuro.bench import Bench, BenchFile, Told
+from labneuro.clock import WallClock
 from labneuro.crossing import Crossing, yielded_at
 from labneuro.entries import Left, Noted, Resumed
-from labneuro.experiment import Experiment, Protocol
+from labneuro.experiment import Experiment, Protocol, clean_up
 from labneuro.guardian import guarding
 from labneuro.interrupt import Interrupt
 from labneuro.keyboard import listening_to_keys
@@ -113,20 +113,21 @@ def conduct(
     with interrupt.listening():
         try:
             with ExitStack() as stack:
-                display = (
-                    None
-                    if quiet
-                    else ProgressDisplay(console, experiment.name, expected_steps(experiment.values), interrupt)
-                )
-                if display is not None:
+                display = None
+                if not quiet:
+                    steps = expected_steps(experiment.values)
+                    display = ProgressDisplay(console, experiment.name, steps, interrupt)
                     stack.enter_context(display)
                     stack.enter_context(listening_to_keys(interrupt))
 
-                def live() -> None:
+                def opening() -> Bench:
                     if script is not None:
                         writer.write(Resumed(_head(experiment, bench)))
-                    opened = stack.enter_context(_opened(bench, writer, told))
-                    instead = put_back(opened) if put_back is not None and interrupt.requested is None else None
+                    return stack.enter_context(_opened(bench, writer, told))
+
+                def live() -> None:
+                    opened = opening()
+                    instead = put_back(opened) if put_back is not None else None
                     crossing.connect(opened.parts, opened.clock, 0 if script is None else script.asked, instead)
 
                 crossing = Crossing(writer.write, interrupt, script, live)
@@ -135,9 +136,8 @@ def conduct(
                         live()
                 records = experiment.begin(crossing, bench.parts_for(experiment.protocol))
                 state = _record(records, crossing, writer, interrupt, display)
-                if crossing.script is not None:  # the journal ends here, but the bench may never have been left
-                    put_back = None
-                    live()
+                if crossing.script is not None:  # nothing is left to ask, but the bench may never have been left
+                    opening()
         except BaseException as error:
             _fail(writer, error, empty=script is None and all(part.confirmed for part in left))
             raise
@@ -202,16 +202,14 @@ def _record(
             raise
     finally:
         interrupt.may_abort = False
-        close = getattr(records, "close", None)
-        if close is not None:
-            close()
+        clean_up(records)
     return "stopped"
 
 
 def _wait(writer: RunWriter, interrupt: Interrupt) -> None:
     writer.write(Noted("paused", "all outputs stay as they are"))
     while interrupt.paused and interrupt.requested is None:
-        threading.Event().wait(0.05)
+        WallClock().sleep(0.05)
     writer.write(Noted("continued", ""))
 
 

@@ -123,6 +123,26 @@ def test_a_run_that_is_killed_again_and_again_comes_to_the_same_end(entries: Ent
     assert content(name) == content("whole.h5")
 
 
+def test_a_run_that_is_stopped_while_it_is_resumed_has_its_chip_put_back_all_the_same(
+    entries: Entries, broken_off: BreakOff, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perform("free_running", "whole.h5", CHIP.format("phases"), points=3)
+    first = next(k for k, entry in enumerate(entries("whole.h5")) if isinstance(entry, Yielded))
+    answer, asked = Script.answer, iter(range(1000))
+
+    def stopping(self: Script, *question: Any) -> Any:
+        if next(asked) == 3:
+            signal.raise_signal(signal.SIGINT)  # before the journal ends, in the middle of the step
+        return answer(self, *question)
+
+    monkeypatch.setattr(Script, "answer", stopping)
+    result = resumed(broken_off("whole.h5", "a.h5", first - 5))
+    assert (result.state, result.steps) == ("stopped", 1)
+    monkeypatch.setattr(Script, "answer", answer)
+    assert resumed("a.h5").state == "finished"
+    assert content("a.h5") == content("whole.h5")
+
+
 def test_an_emulated_chip_that_answers_otherwise_is_not_gone_on_with(entries: Entries, rewritten: Rewrite) -> None:
     perform("free_running", "whole.h5", CHIP.format("phases"), points=2)
     written = [entry for entry in entries("whole.h5") if not isinstance(entry, Remembered)]
