@@ -1,9 +1,10 @@
 """One writer at a time: a lock on an open file that ends with its process, however that ends."""
 
 import os
-import threading
 import time
 from pathlib import Path
+
+from labneuro.clock import WallClock
 
 try:
     import fcntl
@@ -42,7 +43,7 @@ def lock(descriptor: int, patience: float = 0.0, *, shared: bool = False) -> Non
         except (BlockingIOError, PermissionError) as error:
             if time.monotonic() >= end:
                 raise FileInUseError(error.errno, "another process is writing it") from None
-            threading.Event().wait(0.02)
+            WallClock().sleep(0.02)
 
 
 def is_locked(path: Path) -> bool:

@@ -16,7 +16,7 @@ from labneuro.filelock import is_locked
 from labneuro.journal import LATEST, JournalError, Reader, Record
 from labneuro.progress import Pace, expected_steps
 from labneuro.records import STEPS
-from labneuro.store import Event, RunFile, journal_of
+from labneuro.store import Event, RunFile, journal_of, run_file_of
 
 ALARMS = 5
 """How many alarms are kept: the last ones."""
@@ -151,7 +151,7 @@ class Standing:
         else:
             state, note = self.ended.state, self.ended.note
         return Overview(
-            path.with_suffix(".h5") if path.suffix == ".journal" else path,
+            run_file_of(path),
             self.protocol,
             self.bench,
             state,

@@ -49,7 +49,6 @@ class RunWriter:
         self = cls.__new__(cls)
         self.path = run.path
         self._start(step_type)
-        self._mirror = None
         journal = journal_of(run.path)
         if run.journal is None:
             run.extract_journal(journal)

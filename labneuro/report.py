@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from labneuro.attempts import in_words
 from labneuro.experiment import Protocol
 from labneuro.layout import printable, show_lines
+from labneuro.overview import time_of_day
 from labneuro.progress import duration, quantity
 from labneuro.run import RunResult, numbered
 from labneuro.store import RunFile
@@ -80,7 +80,7 @@ def contents(run: RunFile) -> dict[str, list[tuple[str, str]]]:
             (name, quantity(v, run.units.get(f"parameters/{name}", ""))) for name, v in run.parameters.items()
         ],
         "Last step": [(name, quantity(v, run.units.get(f"steps/{name}", ""))) for name, v in run.last().items()],
-        "On the way": [(f"{datetime.fromtimestamp(e.time):%H:%M:%S} {e.what}", e.words) for e in run.events[-_EVENTS:]],
+        "On the way": [(f"{time_of_day(e.time)} {e.what}", e.words) for e in run.events[-_EVENTS:]],
         "Other records": [
             (name, f"{fields.count}, each with {', '.join(fields)}") for name, fields in run.records.items()
         ],

@@ -39,6 +39,11 @@ def journal_of(path: Path) -> Path:
     return path.parent / f"{path.stem}.journal"
 
 
+def run_file_of(path: Path) -> Path:
+    """Return the path of a run file, given that or the path of its journal."""
+    return path.with_suffix(".h5") if path.suffix == ".journal" else path
+
+
 class Event(NamedTuple):
     """Something that happened on the way: time, s since 1970; what kind of thing; its words."""
 
@@ -63,9 +68,7 @@ class RunFile:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        if self.path.suffix == ".journal":
-            self.path = self.path.with_suffix(".h5")
+        self.path = run_file_of(Path(path))
         self.journal: Path | None = journal_of(self.path) if journal_of(self.path).is_file() else None
         self.damage = ""
         running = self.journal is not None and is_locked(self.journal)

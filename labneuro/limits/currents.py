@@ -11,7 +11,18 @@ import numpy as np
 from annotated_types import Gt
 
 from labneuro.clock import Clock
-from labneuro.limits.guard import ROUNDING, Guard, Limits, MaxPower, MaxVoltage, Place, against, compared, real
+from labneuro.limits.guard import (
+    ROUNDING,
+    Guard,
+    Limits,
+    MaxPower,
+    MaxVoltage,
+    Place,
+    check_level,
+    check_power,
+    check_protection,
+    real,
+)
 from labneuro.roles import CurrentSource
 from labneuro.units import Current, CurrentRamp, FloatArray, format_quantity
 
@@ -75,7 +86,7 @@ class LimitedCurrentSource(Guard[CurrentSource, CurrentSourceLimits], CurrentSou
     def set_current(self, current: float) -> None:
         """Ramp to `current`, A. Raises LimitError first, also if the compliance reads back too high."""
         wanted = real(self._place, "current", current, ())
-        _check_current(self._place, "", float(wanted), "max_current", self._limits.max_current)
+        check_level(self._place, "", float(wanted), "max_current", self._limits.max_current, "A")
         compliance = self.compliance
         self._check_compliance(compliance, "compliance reads back as", ": use set_compliance first")
         self._check_power(float(wanted), compliance, "use set_compliance first")
@@ -94,17 +105,11 @@ class LimitedCurrentSource(Guard[CurrentSource, CurrentSourceLimits], CurrentSou
         return f"{words}, output shorted" if self._shorted else words, safe
 
     def _check_compliance(self, voltage: float, what: str, way_out: str = "") -> None:
-        if not abs(voltage) <= self._limits.max_compliance * (1 + ROUNDING):
-            asked, limit = compared(voltage, self._limits.max_compliance, "V")
-            raise self._place.error(f"{what} {asked}, limit {limit}{way_out}", "max_compliance")
+        check_protection(self._place, what, voltage, "max_compliance", self._limits.max_compliance, "V", way_out)
 
     def _check_power(self, current: float, compliance: float, way_out: str) -> None:
-        limit = self._limits.max_power
-        power = abs(current * compliance)
-        if limit is not None and not power <= limit * (1 + ROUNDING):
-            level = f"{format_quantity(current, 'A')} at a compliance of {format_quantity(compliance, 'V')}"
-            can = against(limit * 1e3, power * 1e3, "mW")
-            raise self._place.error(f"{level} can give the device {can}: {way_out}", "max_power")
+        level, protection = (current, "A"), (compliance, "V")
+        check_power(self._place, level, protection, "compliance", self._limits.max_power, way_out)
 
     def _walk_down(self) -> None:
         """Walk to zero; a source that is at zero, and may be off, is not switched on for it."""
@@ -123,14 +128,7 @@ def check_currents(place: Place, name: str, currents: FloatArray, limit_name: st
     """Raise LimitError for the first of `currents`, (n,), A, beyond ±`limit`; `name` is what each flows through."""
     bad = ~(np.abs(currents) <= limit * (1 + ROUNDING))
     for index in np.flatnonzero(bad)[:1]:
-        _check_current(place, f"{name} {index + 1} ", float(currents[index]), limit_name, limit)
-
-
-def _check_current(place: Place, who: str, current: float, limit_name: str, limit: float) -> None:
-    if not math.isfinite(current):
-        raise place.error(f"{who}asked for {current} A: give a finite current")
-    if abs(current) > limit * (1 + ROUNDING):
-        raise place.error(f"{who}asked for {against(limit, current, 'A')}", limit_name)
+        check_level(place, f"{name} {index + 1} ", float(currents[index]), limit_name, limit, "A")
 
 
 def currents_at_zero(name: str, currents: FloatArray, shape: tuple[int, ...], limit: float) -> tuple[str, bool]:

@@ -32,6 +32,10 @@ BandEdge = Annotated[Frequency, Gt(0)]
 Loss = Annotated[Decibels, Ge(-MOST_LOSS), Le(MOST_LOSS)]
 
 
+Quantity = tuple[float, str]
+"""A value and its unit."""
+
+
 class LimitError(ValueError):
     """A request leaves the safe envelope; nothing was sent."""
 
@@ -174,3 +178,31 @@ def against(limit: float, asked: float, unit: str, at_device: float | None = Non
     if at_device in {None, asked}:
         return f"{reached}, limit {allowed}"
     return f"{format_quantity(asked, unit)}, {reached} at the device, limit {allowed}"
+
+
+def check_level(place: Place, who: str, level: float, limit_name: str, limit: float, unit: str) -> None:
+    """Raise LimitError unless `level` is finite and within ±`limit`, both in `unit`, A or V."""
+    if not math.isfinite(level):
+        raise place.error(f"{who}asked for {level} {unit}: give a finite {'current' if unit == 'A' else 'voltage'}")
+    if abs(level) > limit * (1 + ROUNDING):
+        raise place.error(f"{who}asked for {against(limit, level, unit)}", limit_name)
+
+
+def check_protection(
+    place: Place, what: str, held: float, limit_name: str, limit: float, unit: str, way_out: str = ""
+) -> None:
+    """Raise LimitError if what protects a device, its compliance or current limit, is `held` beyond ±`limit`."""
+    if not abs(held) <= limit * (1 + ROUNDING):
+        asked, allowed = compared(held, limit, unit)
+        raise place.error(f"{what} {asked}, limit {allowed}{way_out}", limit_name)
+
+
+def check_power(
+    place: Place, level: Quantity, protection: Quantity, what: str, limit: float | None, way_out: str
+) -> None:
+    """Raise LimitError if `level` times `protection`, called `what`, can give the device more than `limit`, W."""
+    power = abs(level[0] * protection[0])
+    if limit is not None and not power <= limit * (1 + ROUNDING):
+        can = against(limit * 1e3, power * 1e3, "mW")
+        said = f"{format_quantity(*level)} at a {what} of {format_quantity(*protection)}"
+        raise place.error(f"{said} can give the device {can}: {way_out}", "max_power")

@@ -11,7 +11,7 @@ import numpy as np
 from annotated_types import Gt
 
 from labneuro.limits.currents import ZERO_ERROR, MaxCurrent, walk
-from labneuro.limits.guard import ROUNDING, Guard, Limits, MaxPower, MaxVoltage, against, compared, real
+from labneuro.limits.guard import Guard, Limits, MaxPower, MaxVoltage, check_level, check_power, check_protection, real
 from labneuro.roles import SourceMeter
 from labneuro.units import FloatArray, Unit, format_quantity
 
@@ -65,11 +65,8 @@ class LimitedSourceMeter(Guard[SourceMeter, SourceMeterLimits], SourceMeter):
     def set_voltage(self, voltage: float) -> None:
         """Ramp to `voltage`, V. Raises LimitError first, also if the current limit reads back too high."""
         wanted = real(self._place, "voltage", voltage, ())
-        volts, most = float(wanted), self._limits.max_voltage
-        if not math.isfinite(volts):
-            raise self._place.error(f"asked for {volts} V: give a finite voltage")
-        if abs(volts) > most * (1 + ROUNDING):
-            raise self._place.error(f"asked for {against(most, volts, 'V')}", "max_voltage")
+        volts = float(wanted)
+        check_level(self._place, "", volts, "max_voltage", self._limits.max_voltage, "V")
         current_limit = self.current_limit
         self._check_current_limit(current_limit, "current limit reads back as", ": use set_current_limit first")
         self._check_power(volts, current_limit, "use set_current_limit first")
@@ -87,17 +84,11 @@ class LimitedSourceMeter(Guard[SourceMeter, SourceMeterLimits], SourceMeter):
         return f"voltage {format_quantity(voltage + 0.0, 'V')}", abs(voltage) <= self._limits.max_voltage * ZERO_ERROR
 
     def _check_current_limit(self, current: float, what: str, way_out: str = "") -> None:
-        if not abs(current) <= self._limits.max_current * (1 + ROUNDING):
-            asked, limit = compared(current, self._limits.max_current, "A")
-            raise self._place.error(f"{what} {asked}, limit {limit}{way_out}", "max_current")
+        check_protection(self._place, what, current, "max_current", self._limits.max_current, "A", way_out)
 
     def _check_power(self, voltage: float, current_limit: float, way_out: str) -> None:
-        limit = self._limits.max_power
-        power = abs(voltage * current_limit)
-        if limit is not None and not power <= limit * (1 + ROUNDING):
-            level = f"{format_quantity(voltage, 'V')} at a current limit of {format_quantity(current_limit, 'A')}"
-            can = against(limit * 1e3, power * 1e3, "mW")
-            raise self._place.error(f"{level} can give the device {can}: {way_out}", "max_power")
+        level, protection = (voltage, "V"), (current_limit, "A")
+        check_power(self._place, level, protection, "current limit", self._limits.max_power, way_out)
 
     def _walk_down(self) -> None:
         """Walk to zero; an output that is at zero, and may be off, is not switched on for it."""
