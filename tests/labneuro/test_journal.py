@@ -378,8 +378,7 @@ def test_who_only_looks_is_not_taken_for_a_writer_and_waited_for(
     with path.open("rb") as file:
         lock(file.fileno(), shared=True)
         assert not is_locked(path)
-        waits = SimpleNamespace(wait=lambda seconds: file.close())
-        monkeypatch.setattr(filelock, "threading", SimpleNamespace(Event=lambda: waits))
+        monkeypatch.setattr(filelock.WallClock, "sleep", lambda clock, seconds: file.close())
         Journal.resume(path).close()
         assert file.closed
 
