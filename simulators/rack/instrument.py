@@ -20,6 +20,10 @@ from labneuro.simulators.rack.table import Setting, command, declare, query
 _log = logging.getLogger(__name__)
 
 
+class LineLostError(Exception):
+    """The line to an instrument broke with a message under way: a transport ends the connection."""
+
+
 class Session:
     """One client's connection: `output` is the response it hasn't read yet."""
 
@@ -75,6 +79,10 @@ class Instrument:
         self.values.clear()
         self._busy_until = -math.inf
         self._completion_asked = False
+
+    def connect(self, session: Session) -> None:
+        """Take up a new client's connection. Raises LineLostError if the instrument can't be reached."""
+        return
 
     def handle(self, session: Session, message: bytes) -> None:
         """Execute a message; what it replies is in `session.output`, at once or after `proceed`. Never raises."""
