@@ -6,9 +6,9 @@ limits in front of them, and on leaving, by whatever way, makes every part safe 
 
 import re
 import tomllib
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -17,14 +17,16 @@ from labneuro import registry
 from labneuro.attempts import in_words, raise_all, try_all
 from labneuro.clock import Clock, VirtualClock, WallClock
 from labneuro.limits import ENVELOPES, Envelope, Guard, LimitError, Place, UnsafeError, envelope
-from labneuro.parameters import ParameterError, parameters, roles, suggestion, takes_clock, validated
+from labneuro.parameters import ParameterError, members, parameters, roles, suggestion, takes_clock, validated
+from labneuro.racks import Rack, RackPlan
 from labneuro.roles import CurrentSource, Role
+from labneuro.toml_lines import Key, key_lines
 
 _SHIPPED = Path(__file__).parent / "benches"
 _SIMULATORS = "labneuro.simulators"
+_LIBRARY = "visa_library"
+_RACK = "[rack]"
 _CLOCKS: dict[str, type[Clock]] = {"wall": WallClock, "virtual": VirtualClock}
-
-Key = tuple[str, ...]
 
 Told = Callable[[str, str, bool], None]
 """Called with a part, words and whether they confirm that it is safe."""
@@ -44,6 +46,7 @@ class _File:
     clock: Literal["wall", "virtual"] = "wall"
     safe_order: tuple[str, ...] = ()
     guardian: bool | None = None
+    rack: dict[str, object] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,7 @@ class _Part:
 
     driver: str
     when_safe: Literal["off", "shorted"] = "off"
+    made_of: dict[str, object] | None = None
     settings: dict[str, object] | None = None
     limits: dict[str, object] | None = None
 
@@ -61,8 +65,9 @@ class PartPlan:
     """A part as its file describes it, checked but not connected.
 
     driver: name of the entry point; cls: what it loads. role: the role played. settings: keyword arguments of
-    `cls`. limits: for the guard of the role, None if it can do no harm. real: whether its outputs outlive the
-    process, as those of an emulated part don't. shorted: whether its output is shorted when it is safe. place, line:
+    `cls`. made_of: the parts of which a rig makes this one, by parameter of `cls`. limits: for the guard of the role,
+    None if it can do no harm. real: whether its outputs outlive the process, as those of an emulated part don't.
+    racked: whether it drives emulated instruments. shorted: whether its output is shorted when it is safe. place, line:
     where in the file.
     """
 
@@ -71,15 +76,28 @@ class PartPlan:
     cls: type[Role]
     role: type[Role]
     settings: Mapping[str, Any]
+    made_of: Mapping[str, str | tuple[str, ...]]
     limits: object | None
     real: bool
+    racked: bool
     shorted: bool
     place: Place
     line: str
 
-    def connect(self, clock: Clock) -> Role:
-        """Construct the driver. Raises BenchError with the driver's own words."""
-        given = {**self.settings, "clock": clock} if takes_clock(self.cls) else self.settings
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of all parts that this one is made of."""
+        return tuple(name for names in self.made_of.values() for name in ([names] if isinstance(names, str) else names))
+
+    def connect(self, clock: Clock, parts: Mapping[str, Role], rack: Rack | None = None) -> Role:
+        """Construct the driver; `parts` has those it is made of. Raises BenchError with the driver's own words."""
+        given: dict[str, Any] = {**self.settings}
+        for parameter, names in self.made_of.items():
+            given[parameter] = parts[names] if isinstance(names, str) else [parts[name] for name in names]
+        if takes_clock(self.cls):
+            given["clock"] = clock
+        if self.racked and rack is not None and not self.made_of:
+            given[_LIBRARY] = rack.visa_library
         try:
             return self.cls(**given)
         except Exception as error:
@@ -98,7 +116,8 @@ class BenchFile:
 
     path: where it is. called: how messages call it. text: what it says, for the record of a run. clock: "wall" or
     "virtual". parts: by name, in the order of the file. safe_order: their names, in the order of being made safe.
-    guarded: whether a guardian makes them safe should the process die.
+    guarded: whether a guardian makes them safe should the process die. rack: the emulated instruments that its drivers
+    find, None for those of the laboratory.
     """
 
     path: Path
@@ -110,6 +129,7 @@ class BenchFile:
     parts: Mapping[str, PartPlan]
     safe_order: Sequence[str]
     guarded: bool
+    rack: RackPlan | None = None
 
     def parts_for(self, function: Callable[..., Any]) -> dict[str, str]:
         """Return which part serves each role-typed positional parameter of `function`.
@@ -139,8 +159,10 @@ class BenchFile:
         """
         bench = Bench(self, _CLOCKS[self.clock]())
         try:
-            for name, plan in self.parts.items():
-                bench.parts[name] = plan.connect(bench.clock)
+            if self.rack is not None:
+                bench.rack = self.rack.build(bench.clock)
+            for name, plan in sorted(self.parts.items(), key=lambda item: bool(item[1].made_of)):
+                bench.parts[name] = plan.connect(bench.clock, bench.parts, bench.rack)
                 part = bench.parts[name] = plan.guarded(bench.parts[name], bench.clock)
                 if isinstance(part, Guard):
                     part.protect()
@@ -163,6 +185,13 @@ class Bench:
     clock: Clock
     parts: dict[str, Role] = field(default_factory=dict[str, Role])
     safety_report: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    rack: Rack | None = None
+
+    @property
+    def memories(self) -> dict[str, Role | Rack]:
+        """All on this bench that can be put back to where it was, by name."""
+        able: dict[str, Role | Rack] = {name: part for name, part in self.parts.items() if part.snapshot() is not None}
+        return able if self.rack is None else {_RACK: self.rack, **able}
 
     def roles_for(self, function: Callable[..., Any]) -> dict[str, Role]:
         """Return the part for each role-typed positional parameter of `function`. Raises BenchError."""
@@ -176,6 +205,11 @@ class Bench:
             self.safety_report.append((name, words if failures else "safe"))
             raised += failures + try_all([partial(told, name, words, not failures)])
         closing = [partial(_tried, f"{name} was not closed", part.close) for name, part in self.parts.items()]
+        if self.rack is not None:
+            for death in self.rack.deaths:
+                raised.append(UnsafeError(f"bench {self.file.name!r}: rack: {death}"))
+                raised += try_all([partial(told, _RACK, death, False)])
+            closing.append(partial(_tried, "the rack was not closed", self.rack.close))
         return raised + try_all(closing)
 
     def _make_safe(self, name: str) -> tuple[str, list[BaseException]]:
@@ -236,42 +270,6 @@ def parse(text: str, path: Path, called: str | None = None) -> BenchFile:
     return _Reader(path, str(path) if called is None else called, text).file()
 
 
-def key_lines(text: str) -> dict[Key, int]:
-    """Return the line, from 1, on which each key of a valid TOML text first stands; tables are keys too.
-
-    A statement starts on a line of its own and ends where the lines since then parse; keys of an inline table
-    get the line of their statement.
-    """
-    found: dict[Key, int] = {}
-    table: Key = ()
-    start, statement = 1, ""
-    for number, line in enumerate(text.split("\n"), start=1):
-        statement += line + "\n"
-        try:
-            keys = list(_keys(tomllib.loads(statement)))
-        except tomllib.TOMLDecodeError:
-            continue
-        if statement.lstrip().startswith("["):
-            table = keys[-1]
-        else:
-            keys = [table + key for key in keys]
-        for key in keys:
-            found.setdefault(key, start)
-        start, statement = number + 1, ""
-    return found
-
-
-def _keys(content: object) -> Iterator[Key]:
-    """Yield the path to everything in nested tables, the outer first; those in an array are taken as one."""
-    if isinstance(content, list):
-        for item in cast("list[object]", content):
-            yield from _keys(item)
-    elif isinstance(content, dict):
-        for key, value in cast("dict[str, object]", content).items():
-            yield (key,)
-            yield from ((key, *deeper) for deeper in _keys(value))
-
-
 class _Reader:
     """Turns the text of a bench file into a checked BenchFile."""
 
@@ -315,7 +313,9 @@ class _Reader:
         if not top.parts:
             raise self.error(("parts",), "the bench is empty: add a table such as [parts.chip]")
         bench = top.name or self.path.stem
-        plans = {name: self.part(bench, name, content) for name, content in top.parts.items()}
+        rack = None if top.rack is None else self.rack(top.rack)
+        plans = {name: self.part(bench, name, content, rack) for name, content in top.parts.items()}
+        plans = {name: self.assembled(plan, plans) for name, plan in plans.items()}
         for name in top.safe_order:
             if name not in plans:
                 raise self.error(("safe_order",), f"no part {name!r}; {suggestion(name, plans)}")
@@ -323,9 +323,23 @@ class _Reader:
         rest = sorted(plans, key=lambda name: kinds.index(plans[name].role))
         order = tuple(dict.fromkeys([*top.safe_order, *rest]))
         guarded = any(plan.real for plan in plans.values()) if top.guardian is None else top.guardian
-        return BenchFile(self.path, self.called, self.text, bench, top.description, top.clock, plans, order, guarded)
+        return BenchFile(
+            self.path, self.called, self.text, bench, top.description, top.clock, plans, order, guarded, rack
+        )
 
-    def part(self, bench: str, name: str, content: object) -> PartPlan:
+    def rack(self, content: Mapping[str, object]) -> RackPlan:
+        try:
+            plan = registry.load_rack()
+        except registry.RegistryError as error:
+            raise self.error(("rack",), str(error)) from error
+        return plan.read(
+            content, lambda function, given, key: self.values(function, given, ("rack", *key)), self.in_rack
+        )
+
+    def in_rack(self, key: Key, reason: str) -> BenchError:
+        return self.error(("rack", *key), reason)
+
+    def part(self, bench: str, name: str, content: object, rack: RackPlan | None) -> PartPlan:
         table = ("parts", name)
         if not name.isidentifier():
             raise self.error(table, "not a name for a part: use letters, digits and _")
@@ -343,11 +357,58 @@ class _Reader:
         lines = {limit: self.line((*table, "limits", limit)) for limit in keys.limits or {}}
         place = Place(bench, name, lines)
         entry = registry.drivers().get(keys.driver)
-        real = entry is None or entry.group != _SIMULATORS
+        emulated = entry is not None and entry.group == _SIMULATORS
+        takes_library = any(p.name == _LIBRARY for p in parameters(cls)) and not settings.get(_LIBRARY)
+        racked = rack is not None and takes_library
+        made_of = self.made_of(cls, keys.made_of or {}, (*table, "made_of"))
         shorted = keys.when_safe == "shorted"
         if shorted and getattr(cls, "short_output", CurrentSource.short_output) is CurrentSource.short_output:
             raise self.error((*table, "when_safe"), f"'{keys.driver}' can't short its output: leave this key out")
-        return PartPlan(name, keys.driver, cls, guarding.role, settings, safe, real, shorted, place, self.line(driver))
+        real, line = not (emulated or racked), self.line(driver)
+        return PartPlan(
+            name, keys.driver, cls, guarding.role, settings, made_of, safe, real, racked, shorted, place, line
+        )
+
+    def made_of(self, cls: type[Role], given: Mapping[str, object], table: Key) -> Mapping[str, str | tuple[str, ...]]:
+        """Return which parts a rig is made of, by parameter; their names are not checked yet."""
+        wanted = members(cls)
+        for name in given:
+            if name not in wanted:
+                raise self.error((*table, name), f"unknown key; {suggestion(name, wanted)}")
+        made_of: dict[str, str | tuple[str, ...]] = {}
+        for name, member in wanted.items():
+            names = given.get(name)
+            example = '["part1", "part2"]' if member.many else '"part1"'
+            if isinstance(names, str) and not member.many:
+                made_of[name] = names
+            elif (
+                isinstance(names, list) and member.many and all(isinstance(n, str) for n in cast("list[object]", names))
+            ):
+                made_of[name] = tuple(cast("list[str]", names))
+            else:
+                what = "missing" if names is None else f"{names!r} is not allowed"
+                kind = f"{'parts that are each' if member.many else 'the part that is'} a {member.role.__name__}"
+                raise self.error((*table, name), f"{what}: name {kind}, such as {example}")
+        return made_of
+
+    def assembled(self, plan: PartPlan, plans: Mapping[str, PartPlan]) -> PartPlan:
+        """Return the plan of a part with what it is made of checked, and real if any of that is."""
+        if not plan.made_of:
+            return plan
+        wanted, seen = members(plan.cls), set[str]()
+        for parameter, names in plan.made_of.items():
+            key = ("parts", plan.name, "made_of", parameter)
+            for name in [names] if isinstance(names, str) else names:
+                if name not in plans:
+                    raise self.error(key, f"no part {name!r}; {suggestion(name, plans)}")
+                if not issubclass(plans[name].role, wanted[parameter].role) or plans[name].made_of:
+                    what = "a rig" if plans[name].made_of else f"a {plans[name].role.__name__}"
+                    raise self.error(key, f"{name} is {what}: name a {wanted[parameter].role.__name__}")
+                if name in seen:
+                    raise self.error(key, f"{name} is named twice: name each part once")
+                seen.add(name)
+        inner = [plans[name] for name in plan.members]
+        return replace(plan, real=any(p.real for p in inner), racked=any(p.racked for p in inner))
 
     def limits(self, guarding: Envelope, given: Mapping[str, object] | None, table: Key) -> object | None:
         role = guarding.role.__name__

@@ -16,10 +16,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, cast
 
+from labneuro.bench import Bench
 from labneuro.clock import Clock
 from labneuro.entries import Answered, Asked, Entry, Raised, Remembered
 from labneuro.interrupt import Interrupt
 from labneuro.limits import LimitError
+from labneuro.racks import Rack
 from labneuro.roles import Role, Verb, verbs
 from labneuro.script import Exchange, Script
 from labneuro.values import settled
@@ -61,7 +63,7 @@ class Crossing:
         self._live = live
         self._number = 0
         self._parts: Mapping[str, Role] = {}
-        self._memories: list[str] = []
+        self._memories: Mapping[str, Role | Rack] = {}
         self._clock: Clock | None = None
         self._remember_at = 0.0
         self._instead: Exchange | None = None
@@ -70,20 +72,18 @@ class Crossing:
         """Return what a protocol gets for `part`."""
         return _proxy(role)(part, self)
 
-    def connect(
-        self, parts: Mapping[str, Role], clock: Clock, number: int = 0, instead: Exchange | None = None
-    ) -> None:
+    def connect(self, bench: Bench, number: int = 0, instead: Exchange | None = None) -> None:
         """Let the parts of a bench answer from now on.
 
         number: of the last question that was asked before. instead: the next question, which this outcome answers, and
         not its part. Raises Deviation when it is another.
         """
         self.script = None
-        self._parts = parts
-        self._clock = clock
+        self._parts = bench.parts
+        self._clock = bench.clock
         self._number = number
         self._instead = instead
-        self._memories = [name for name, part in parts.items() if part.snapshot() is not None]
+        self._memories = bench.memories
         self._remember_at = time.monotonic() + REMEMBER
 
     def ask(self, part: str, verb: Verb, arguments: dict[str, Any]) -> Any:
@@ -120,7 +120,7 @@ class Crossing:
 
     def _remember(self, number: int) -> None:
         began = time.monotonic()
-        memories = {name: self._parts[name].snapshot() for name in self._memories}
+        memories = {name: part.snapshot() for name, part in self._memories.items()}
         self._record(Remembered(number, self._clock.now() if self._clock is not None else 0.0, memories))
         now = time.monotonic()
         self._remember_at = now + max(REMEMBER, _SHARE * (now - began))

@@ -22,6 +22,7 @@ from labneuro.bench import Bench, BenchError, BenchFile, Told, parse
 from labneuro.clock import WallClock
 from labneuro.entries import Left, Noted
 from labneuro.journal import Journal
+from labneuro.roles import Role
 
 READY = 30.0
 """Longest time that a guardian may take to import the drivers and check the bench, s."""
@@ -164,19 +165,26 @@ def make_safe(bench: BenchFile, told: Told) -> None:
     `told` is called as by `BenchFile.open`. The own protection of an instrument is left as it is.
     """
     clock = WallClock()
-    plans = [plan for plan in map(bench.parts.__getitem__, bench.safe_order) if plan.real]
-    links = {_insisting(partial(plan.connect, clock)): plan for plan in plans}
-    wait(links, HELD)
+    plans = {name: bench.parts[name] for name in bench.safe_order if bench.parts[name].real}
+    rigs = {name: plan for name, plan in plans.items() if plan.made_of}
+    links = {name: _insisting(partial(plan.connect, clock, {})) for name, plan in plans.items() if name not in rigs}
+    wait(links.values(), HELD)
     while links:
-        answered = [link for link in links if link.done()] or wait(links, PATIENCE, FIRST_COMPLETED).done
-        for link in answered or list(links):
-            plan = links.pop(link)
+        answered = [name for name, link in links.items() if link.done()]
+        if not answered:
+            done = wait(links.values(), PATIENCE, FIRST_COMPLETED).done
+            answered = [name for name, link in links.items() if link in done] or list(links)
+        parts: dict[str, Role] = {}
+        for name in answered:
             try:
-                part = plan.guarded(link.result(0), clock)
+                parts[name] = plans[name].guarded(links.pop(name).result(0), clock)
             except BaseException as error:  # noqa: BLE001 - the others still have to be made safe
-                told(plan.name, f"not made safe: no connection: {in_words(error)}: switch it off by hand", False)
-            else:
-                Bench(bench, clock, {plan.name: part}).leave(told)
+                told(name, f"not made safe: no connection: {in_words(error)}: switch it off by hand", False)
+        for name, plan in rigs.items():
+            if parts.keys() >= set(plan.members):  # else each of its parts is made safe by itself
+                with suppress(BenchError):
+                    parts[name] = plan.guarded(plan.connect(clock, parts), clock)
+        Bench(bench, clock, parts).leave(told)
 
 
 def _insisting(action: Callable[[], T]) -> Future[T]:

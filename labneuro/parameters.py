@@ -6,7 +6,7 @@ and the metadata of a run. The positional parameters typed by a role are what th
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -107,14 +107,29 @@ def parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
 
 def roles(function: Callable[..., Any]) -> dict[str, type[Role]]:
     """Return the positional parameters of a function that are typed by a role: what it needs from a bench."""
+    return {name: member.role for name, member in members(function).items() if not member.many}
+
+
+@dataclass(frozen=True)
+class Member:
+    """What a rig is made of: parts that play `role`, one or `many`."""
+
+    role: type[Role]
+    many: bool
+
+
+def members(function: Callable[..., Any]) -> dict[str, Member]:
+    """Return the parts that a rig's constructor takes: positional parameters typed by a role or a sequence of it."""
     hints = _hints(function)
-    return {
-        p.name: hints[p.name]
-        for p in inspect.signature(function).parameters.values()
-        if p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
-        and isinstance(hints.get(p.name), type)
-        and issubclass(hints[p.name], Role)
-    }
+    found: dict[str, Member] = {}
+    for p in inspect.signature(function).parameters.values():
+        hint = hints.get(p.name)
+        many = get_origin(hint) is Sequence
+        role = get_args(hint)[0] if many else hint
+        positional = p.kind in {p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD}
+        if positional and isinstance(role, type) and issubclass(role, Role):
+            found[p.name] = Member(role, many)
+    return found
 
 
 def takes_clock(function: Callable[..., Any]) -> bool:

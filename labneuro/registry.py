@@ -1,7 +1,7 @@
 """What is installed: protocols and drivers by name, found through entry points and nothing else.
 
-A laboratory adds its own from its own package, with the groups `labneuro.protocols`, `labneuro.drivers` and
-`labneuro.simulators` in that package's pyproject.toml; the core imports none of them by name.
+A laboratory adds its own from its own package, with the groups `labneuro.protocols`, `labneuro.drivers`,
+`labneuro.simulators` and `labneuro.models` in that package's pyproject.toml; the core imports none of them by name.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,6 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from labneuro.parameters import suggestion
+from labneuro.racks import RackPlan
 from labneuro.roles import Role
 
 
@@ -44,6 +45,32 @@ def load_driver(name: str) -> type[Role]:
     if not (isinstance(driver, type) and issubclass(driver, Role)):
         raise RegistryError(f"driver '{name}' is {driver!r}, not a subclass of a role: correct its entry point")
     return driver
+
+
+def models() -> dict[str, EntryPoint]:
+    """Return the instruments that a rack can emulate by name, in alphabetical order."""
+    return _offered("model", ["labneuro.models"])
+
+
+def load_model(name: str) -> object:
+    """Return the class of an emulated instrument. Raises RegistryError."""
+    return _load("model", name, models())
+
+
+def load_rack() -> type[RackPlan]:
+    """Return what reads the table `[rack]` of a bench file. Raises RegistryError."""
+    plan = _load("rack", "virtual", _offered("rack", ["labneuro.racks"]))
+    if not (isinstance(plan, type) and issubclass(plan, RackPlan)):
+        raise RegistryError(f"rack 'virtual' is {plan!r}, not a RackPlan: correct its entry point")
+    return plan
+
+
+def load_scanner() -> Callable[..., Any]:
+    """Return what looks for instruments on the table. Raises RegistryError."""
+    scan = _load("scanner", "visa", _offered("scanner", ["labneuro.scanners"]))
+    if not callable(scan):
+        raise RegistryError(f"scanner 'visa' is {scan!r}, not a function: correct its entry point")
+    return scan
 
 
 def _offered(kind: str, groups: Iterable[str]) -> dict[str, EntryPoint]:

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 from rich.console import Console
 
-from labneuro.bench import Bench, BenchError, BenchFile, load, parse
+from labneuro.bench import Bench, BenchError, BenchFile, PartPlan, load, parse
 from labneuro.crossing import LostAnswerError, error_name
 from labneuro.entries import Answered, Noted, Raised, Remembered
 from labneuro.experiment import Experiment
@@ -138,9 +138,15 @@ def _put_back_emulated(opened: Bench, script: Script) -> None:
     last = Remembered(0, 0.0, {})
     for event in script.met():
         last = event if isinstance(event, Remembered) else last
+    able = opened.memories
     for name, memory in last.parts.items():
-        opened.parts[name].restore(memory)
+        if name not in able:
+            raise ResumeError(f"{name} can't be put back on this bench: go on with the one of the run, or start anew")
+        able[name].restore(memory)
     opened.clock.sleep(max(0.0, last.clock - opened.clock.now()))
+    # What the driver of an emulated instrument knew is gone: it is told its settings again.
+    before = _settings(opened, script, lambda e: _plan(opened.file, e).racked and e.asked.number <= last.number)
+    _assert(opened, before, lambda exchange: None)
     for event in script.met():
         if isinstance(event, Exchange) and not _real(opened.file, event):
             if event.asked.number > last.number:
@@ -150,35 +156,49 @@ def _put_back_emulated(opened: Bench, script: Script) -> None:
 
 
 def _put_back_instruments(opened: Bench, script: Script, writer: RunWriter) -> None:
-    """Give instruments their last settings again, ramped within their limits.
-
-    The part that is made safe first is the last; the settings of one in the order in which its role declares them.
-    """
-    settings: dict[tuple[str, str], Exchange] = {}
-    for event in script.met():
+    """Give instruments their last settings again, ramped within their limits."""
+    for event in (*script.met(), *script.lost):
         if isinstance(event, Exchange) and _real(opened.file, event):
             _account(opened, event)
-            if isinstance(event.outcome, Answered):
-                verb = _verb(opened.file, event)
-                for cleared in verb.clears:
-                    settings.pop((event.asked.part, cleared), None)
-                if verb.kind == "setting":
-                    settings[event.asked.part, verb.name] = event
-    for exchange in script.lost:
-        _account(opened, exchange)
+    settings = _settings(opened, script, lambda exchange: _real(opened.file, exchange))
+    _assert(opened, settings, lambda exchange: writer.write(Noted("put back", shown(exchange))))
+
+
+_Settings = dict[tuple[str, str], Exchange]
+"""The last of each setting, by part and verb."""
+
+
+def _settings(opened: Bench, script: Script, of: Callable[[Exchange], bool]) -> _Settings:
+    settings: _Settings = {}
+    for event in script.met():
+        if isinstance(event, Exchange) and of(event) and isinstance(event.outcome, Answered):
+            verb = _verb(opened.file, event)
+            for cleared in verb.clears:
+                settings.pop((event.asked.part, cleared), None)
+            if verb.kind == "setting":
+                settings[event.asked.part, verb.name] = event
+    return settings
+
+
+def _assert(opened: Bench, settings: _Settings, told: Callable[[Exchange], None]) -> None:
+    """Ask for settings again: the part that is made safe first is the last, its settings as its role declares them."""
     for name in reversed(opened.file.safe_order):
         for verb in verbs(opened.file.parts[name].role):
             if exchange := settings.get((name, verb)):
-                writer.write(Noted("put back", shown(exchange)))
+                told(exchange)
                 getattr(opened.parts[name], verb)(**exchange.asked.arguments)
 
 
+def _plan(bench: BenchFile, exchange: Exchange) -> PartPlan:
+    return bench.parts[exchange.asked.part]
+
+
 def _real(bench: BenchFile, exchange: Exchange) -> bool:
-    return bench.parts[exchange.asked.part].real
+    return _plan(bench, exchange).real
 
 
 def _verb(bench: BenchFile, exchange: Exchange) -> Verb:
-    return verbs(bench.parts[exchange.asked.part].role)[exchange.asked.verb]
+    return verbs(_plan(bench, exchange).role)[exchange.asked.verb]
 
 
 def _account(opened: Bench, exchange: Exchange) -> None:

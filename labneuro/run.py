@@ -128,7 +128,7 @@ def conduct(
                 def live() -> None:
                     opened = opening()
                     instead = put_back(opened) if put_back is not None else None
-                    crossing.connect(opened.parts, opened.clock, 0 if script is None else script.asked, instead)
+                    crossing.connect(opened, 0 if script is None else script.asked, instead)
 
                 crossing = Crossing(writer.write, interrupt, script, live)
                 if script is None:

@@ -61,9 +61,9 @@ def start_stream(seed: int, lane: int, words: NDArray[np.uint32]) -> None:
 
 @njit(fastmath=FASTMATH, cache=True)
 def _draw_words(a, b, c, d, first, second):
-    """Advance the streams; fill `first` and `second`, (draws, LANES), with a random word each."""
+    """Advance the streams; fill `first` and `second`, (draws, lanes), with a random word each."""
     for k in range(first.shape[0]):
-        for l in range(LANES):
+        for l in range(a.size):
             a0, b0, c0, d0 = a[l], b[l], c[l], d[l]
             w0 = _u(_u(a0 + b0) + d0)
             a1 = _u(b0 ^ _u(b0 >> _u(9)))
@@ -108,8 +108,8 @@ def _turn(words, radius, x, y):
 def draw_pairs(streams, first, second, radius, x, y):
     """Draw pairs of independent standard normals and advance the streams.
 
-    streams: (4, LANES), uint32. first, second, radius: scratch, (draws, LANES), uint32 and float32. x, y: the normals,
-    (draws, LANES), float32.
+    streams: (4, lanes), uint32. first, second, radius: scratch, (draws, lanes), uint32 and float32. x, y: the normals,
+    (draws, lanes), float32.
     """
     _draw_words(streams[0], streams[1], streams[2], streams[3], first, second)
     _radii(first.ravel(), radius.ravel())

@@ -2,19 +2,22 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt
-from scipy.fft import fft
 
 from labneuro.clock import Clock
 from labneuro.roles import OscillatorChip, Wiring
 from labneuro.signals import Spectrum, StateArray, Tones
 from labneuro.simulators import slavin_tiberkevich as theory
+from labneuro.simulators.breakdown import Junctions
 from labneuro.simulators.oscillators import Emission, Motion, Oscillators, integrate
+from labneuro.simulators.receiver import BAND, Sampling, Sweep, sampling
+from labneuro.simulators.terminals import DirectTerminal, EmissionTerminal, RFTerminal, Terminal
 from labneuro.synchronisation import SpectralDetector
-from labneuro.units import FloatArray, Frequency, PowerDensity
+from labneuro.units import FloatArray, Frequency, PowerDensity, Voltage
 
 REFERENCE = 350e6
 """Frequency of the rotating frame and middle of the analyzer's span, Hz."""
@@ -38,8 +41,14 @@ OBSERVATION = 1.5e-6
 LOCKED = 0.5e6
 """Largest distance of an oscillator's mean frequency from that of a source it is locked to, Hz."""
 
-LANES_AT_ONCE = 2048
-"""Traces held in memory at a time."""
+EVERY = 3
+"""Steps of the integration from one look at the oscillators to the next."""
+
+POINTS_PER_RBW = 2
+"""Points of the analyzer's trace in one resolution bandwidth."""
+
+SAMPLES_AT_ONCE = 2**22
+"""Samples of emitted signals held in memory at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +56,7 @@ class Devices:
     """What fabrication made of each oscillator: arrays (oscillators,), at OPERATING_CURRENT.
 
     threshold: A. frequency: Hz. slope: df/dI, Hz/A. damping: Gamma_G, rad/s. saturation: Q. nonlinearity: nu.
-    linewidth: Hz. locking_width: full locking range to one source of 1 mW, Hz. power: emitted, W.
+    linewidth: Hz. locking_width: full locking range to one source of 1 mW, Hz. power: emitted, W. resistance: ohm.
     """
 
     threshold: FloatArray
@@ -59,13 +68,14 @@ class Devices:
     linewidth: FloatArray
     locking_width: FloatArray
     power: FloatArray
+    resistance: FloatArray
 
 
 def draw_devices(seed: int, count: int, *, linewidth: float, spread: float = 1.0) -> Devices:
     """Draw `count` devices about the nominal vortex oscillator, uniformly within the usual tolerances times `spread`.
 
-    Tolerances: frequency 2 %, slope, nonlinearity and power 20 %, linewidth 30 %, damping and locking width 10 %,
-    threshold 5 %. A `spread` of 0 gives nominal devices.
+    Tolerances: frequency 2 %, slope, nonlinearity and power 20 %, linewidth 30 %, damping, locking width and resistance
+    10 %, threshold 5 %. A `spread` of 0 gives nominal devices.
     """
     rng = np.random.default_rng([seed, 0])
 
@@ -82,6 +92,7 @@ def draw_devices(seed: int, count: int, *, linewidth: float, spread: float = 1.0
         linewidth=within(linewidth, 0.3),
         locking_width=within(11e6, 0.1),
         power=within(2e-6, 0.2),
+        resistance=within(40.0, 0.1),
     )
 
 
@@ -115,6 +126,7 @@ class EmulatedOscillatorChip(OscillatorChip):
         rbw: Annotated[Frequency, Gt(0)] = 200e3,
         averages: Annotated[int, Ge(1)] = 64,
         noise_floor: Annotated[PowerDensity, Gt(0)] = 1e-16,
+        breakdown: Annotated[Voltage, Gt(0)] = 0.5,
     ) -> None:
         """Fabricate a chip.
 
@@ -133,6 +145,7 @@ class EmulatedOscillatorChip(OscillatorChip):
             rbw: Resolution bandwidth of the analyzer.
             averages: Traces averaged by the analyzer.
             noise_floor: Displayed average noise of the analyzer.
+            breakdown: Voltage across a device, of 40 ohm, that destroys it.
         """
         self._clock = clock
         self._seed = seed
@@ -141,29 +154,20 @@ class EmulatedOscillatorChip(OscillatorChip):
         self.devices = draw_devices(seed, oscillators, linewidth=linewidth, spread=spread)
         self._coupling = 2 * math.pi * coupling * complex(math.cos(coupling_phase), math.sin(coupling_phase))
         self._currents = np.zeros(oscillators)
+        self._fed = np.zeros(oscillators)
+        self._wired = np.triu(np.ones((oscillators, oscillators))) if wiring == "series" else np.eye(oscillators)
         self._tones = Tones.at(np.full(sources, REFERENCE), 0.0)
         self._points_asked = 0
-        self._averages = averages
-        self._rbw = rbw
         # Heun steps that turn the farthest oscillator by less than a third of a radian.
         reach = SPACING * oscillators / 2 + 10e6
         self._step = 1e-9 * min(2.0, max(0.1, 0.33 / (2 * math.pi * reach) * 1e9))
-        self._every = 3
-        # A Gaussian window in time is a Gaussian resolution filter; it is cut at 3.5 standard deviations, -53 dB.
-        look = self._every * self._step
-        deviation = math.sqrt(math.log(2)) / (math.pi * rbw)
-        self._samples = 2 * math.ceil(3.5 * deviation / look)
-        time = (np.arange(self._samples) - (self._samples - 1) / 2) * look
-        window = np.exp(-0.5 * (time / deviation) ** 2)
-        self._window = window * math.sqrt(look / np.sum(window**2))
-        self._transform = 2 ** math.ceil(math.log2(2 * self._samples))
-        offset = np.fft.fftshift(np.fft.fftfreq(self._transform, look))
-        if span > 0.9 / look:
+        points = math.ceil(POINTS_PER_RBW * span / rbw) + 1
+        self._sweep = Sweep(REFERENCE - span / 2, REFERENCE + span / 2, points, rbw, averages)
+        if not self._sampling(self._sweep).shown.all():
+            most = 2 * BAND / (EVERY * self._step)
             raise ValueError(
-                f"span: {span / 1e6:g} MHz is more than the {0.9e-6 / look:.3g} MHz that are emulated: narrow it"
+                f"span: {span / 1e6:g} MHz is more than the {most / 1e6:.3g} MHz that are emulated: narrow it"
             )
-        self._bins = np.flatnonzero(np.abs(offset) <= span / 2)
-        self._frequency = REFERENCE + offset[self._bins]
         d = self.devices
         zeta = OPERATING_CURRENT / d.threshold
         p0 = theory.power(zeta, d.saturation)
@@ -183,6 +187,8 @@ class EmulatedOscillatorChip(OscillatorChip):
         self._leak = math.sqrt(MILLIWATT * 1e-4)
         self._voltage = np.sqrt(d.power / p0) / OPERATING_CURRENT
         self._noise_floor = noise_floor
+        self.junctions = Junctions(f"emulated chip, seed {seed}", d.resistance, breakdown)
+        self._present = self._oscillators()
         self._detector = (
             SpectralDetector(self, np.linspace(OPERATING_CURRENT * 0.75, OPERATING_CURRENT * 4 / 3, 15))
             if detection == "spectra"
@@ -216,8 +222,18 @@ class EmulatedOscillatorChip(OscillatorChip):
 
     def set_currents(self, currents: FloatArray) -> None:
         """Set the currents, (oscillators,), A."""
-        self._currents = np.array(currents, dtype=np.float64)
+        self.carry(currents)
         self._clock.sleep(SOURCE_SETTLING)
+
+    def carry(self, currents: FloatArray, *, jumps: bool = True) -> None:
+        """Let the currents through the devices become `currents`, (oscillators,), A, which may destroy some.
+
+        jumps: whether they do so at once.
+        """
+        before, self._currents = self._currents, np.array(currents, dtype=np.float64)
+        if not np.array_equal(before, self._currents):
+            self.junctions.change(before, self._currents, jumps=jumps)
+            self._present = self._oscillators()
 
     def apply(self, tones: Tones | None) -> None:
         """Put one operating point on the sources, or switch them off."""
@@ -226,11 +242,11 @@ class EmulatedOscillatorChip(OscillatorChip):
 
     def spectrum(self) -> Spectrum:
         """Return the emitted spectrum with the sources as they stand."""
-        return self._spectra(self._tones)[0]
+        return self.swept(self._sweep, self._tones)[0]
 
     def spectra(self, tones: Tones) -> Spectrum:
         """Return the emitted spectra, (points, bins); the sources are off afterwards."""
-        spectra = self._spectra(tones)
+        spectra = self.swept(self._sweep, tones)
         self.apply(None)
         return spectra
 
@@ -245,34 +261,77 @@ class EmulatedOscillatorChip(OscillatorChip):
         self.apply(None)
         self.set_currents(np.zeros(self.oscillators))
 
+    @property
+    def deaths(self) -> list[str]:
+        """A line about each device that has been destroyed."""
+        return self.junctions.deaths
+
+    @property
+    def terminals(self) -> dict[str, Terminal]:
+        """Terminals by name: current1, current2, ...; A, B, ... for the RF sources; emission for an analyzer."""
+        direct = {f"current{k + 1}": self._direct_terminal(k) for k in range(self.oscillators)}
+        microwave = {chr(ord("A") + s): RFTerminal(partial(self._drive, s)) for s in range(self.sources)}
+        emission = EmissionTerminal(lambda sweep: self.swept(sweep, self._tones).density[0])
+        return {**direct, **microwave, "emission": emission}
+
+    def _direct_terminal(self, k: int) -> DirectTerminal:
+        """Return terminal k: a source there feeds device k or, in series, this one and all after it."""
+        fed = self._wired[k]
+
+        def feed(current: float, jumps: bool) -> None:
+            self._fed[k] = current
+            self.carry(self._wired.T @ self._fed, jumps=jumps)
+
+        def resistance() -> float:
+            return float(fed @ self.junctions.resistance)
+
+        return DirectTerminal(
+            feed,
+            surge=lambda peak: self.junctions.carry(self._currents + fed * (peak - self._fed[k]), "in a spike"),
+            resistance=resistance,
+            voltage=lambda: float(fed @ (self.junctions.resistance * self._currents)),
+        )
+
+    def _drive(self, source: int, frequency: float, power: float) -> None:
+        tones = Tones(self._tones.frequency.copy(), self._tones.power.copy())
+        tones.frequency[0, source], tones.power[0, source] = frequency, power
+        self._tones = tones
+
     def snapshot(self) -> dict[str, Any]:
         """Return the levels, the number of points asked, which addresses the noise, and the detector's calibration."""
         return {
             "currents": self._currents,
+            "fed": self._fed,
             "tones": self._tones,
             "points_asked": self._points_asked,
+            "broken": self.junctions.broken,
+            "deaths": self.junctions.deaths,
             "detector": self._detector.snapshot() if self._detector else [],
         }
 
     def restore(self, snapshot: Any) -> None:
         """Put the chip back to where it was at `snapshot`."""
         self._currents = snapshot["currents"]
+        self._fed = snapshot["fed"]
         self._tones = snapshot["tones"]
         self._points_asked = snapshot["points_asked"]
+        self.junctions.broken = snapshot["broken"]
+        self.junctions.deaths = snapshot["deaths"]
+        self._present = self._oscillators()
         if self._detector:
             self._detector.restore(snapshot["detector"])
 
     def locked_phases(self, tones: Tones) -> StateArray:
         """Return whose mean frequency is that of which source, (points, oscillators): the emulator's truth."""
         first = self._ask(len(tones))
-        look = self._every * self._step
+        look = EVERY * self._step
         observe = round(OBSERVATION / look)
-        motion = self._run(tones, len(tones), self._seed, first, observe, None)
+        motion = self._run(tones, self._seed, first, look, observe, None)
         mean = REFERENCE + motion.advance / (2 * math.pi * observe * look)
         distance = np.abs(mean[:, :, None] - np.where(tones.power > 0, tones.frequency, np.inf))
         nearest = np.argmin(distance, axis=2)
         locked = np.take_along_axis(distance, nearest[:, :, None], axis=2)[:, :, 0] < LOCKED
-        running = (self._oscillators().growth > 0)[:, None]
+        running = (self._present.growth > 0)[:, None]
         return np.where(locked & running, nearest + 1, 0).T.astype(np.int8)
 
     def _ask(self, points: int) -> int:
@@ -282,55 +341,60 @@ class EmulatedOscillatorChip(OscillatorChip):
         self._clock.sleep(points * SOURCE_SETTLING)
         return first
 
+    def swept(self, sweep: Sweep, tones: Tones) -> Spectrum:
+        """Return the spectra, (points, bins), that an analyzer set to `sweep` shows under `tones`.
+
+        Each is the mean of the periodograms of independent stretches of the emitted signal. Beyond the band that is
+        emulated, some 100 MHz about 350 MHz, there is the noise of the analyzer. Raises ValueError for a filter that is
+        too narrow to be emulated.
+        """
+        seen = self._sampling(sweep)
+        averages = sweep.averages
+        first = self._ask(len(tones)) * averages
+        emission = Emission(self._voltage * self._currents * ~self.junctions.broken, self._leak, self._noise_floor)
+        density = np.full((len(tones), sweep.points), self._noise_floor)
+        at_once = max(1, SAMPLES_AT_ONCE // (averages * seen.samples))
+        for start in range(0, len(tones), at_once):
+            part = tones[start : start + at_once]
+            repeated = Tones(*(np.repeat(a, averages, axis=0) for a in (part.frequency, part.power)))
+            lane = first + start * averages
+            motion = self._run(repeated, self._seed + (1 << 62), lane, seen.interval, seen.samples, emission)
+            power = seen.density(motion.signal).reshape(len(part), averages, -1).mean(axis=1)
+            density[start : start + at_once, seen.shown] = power
+        return Spectrum(sweep.frequency, density, sweep.rbw, averages)
+
+    def _sampling(self, sweep: Sweep) -> Sampling:
+        return sampling(sweep, REFERENCE, EVERY * self._step)
+
     def _oscillators(self) -> Oscillators:
         """Return the parameters at the present currents."""
         d = self.devices
-        pumping = d.damping * np.maximum(self._currents, 0.0) / d.threshold
+        through = np.where(self.junctions.broken, 0.0, self._currents)
+        pumping = d.damping * np.maximum(through, 0.0) / d.threshold
         return Oscillators(
             growth=pumping - d.damping,
             saturation=pumping + d.saturation * d.damping,
-            detuning=self._natural + self._oersted * (self._currents - OPERATING_CURRENT),
+            detuning=self._natural + self._oersted * (through - OPERATING_CURRENT),
             shift=self._shift,
             diffusion=self._diffusion,
             response=self._response,
             coupling=self._coupling,
         )
 
-    def _run(self, tones: Tones, lanes: int, seed: int, first: int, observe: int, emission: Emission | None) -> Motion:
+    def _run(self, tones: Tones, seed: int, first: int, look: float, observe: int, emission: Emission | None) -> Motion:
+        """Integrate one lane for each of `tones`, observed every `look`, s."""
+        detuning = tones.frequency - REFERENCE
+        near = np.abs(detuning) * look <= BAND  # a source beyond the band would be seen at another frequency
         return integrate(
-            self._oscillators(),
-            points=lanes,
-            drive=np.sqrt(tones.power / MILLIWATT),
-            detuning=2 * math.pi * (tones.frequency - REFERENCE),
+            self._present,
+            points=len(tones),
+            drive=np.sqrt(tones.power / MILLIWATT) * near,
+            detuning=2 * math.pi * detuning * near,
             seed=seed,
             first_lane=first,
-            step=self._step,
-            settle=round(SETTLING / (self._every * self._step)),
+            step=look / EVERY,
+            settle=round(SETTLING / look),
             observe=observe,
-            every=self._every,
+            every=EVERY,
             emission=emission,
         )
-
-    def _spectra(self, tones: Tones) -> Spectrum:
-        """Average the periodograms of independent stretches of the emitted signal."""
-        first = self._ask(len(tones)) * self._averages
-        emission = Emission(self._voltage * self._currents, self._leak, self._noise_floor)
-        density = np.empty((len(tones), self._bins.size))
-        shifted = (self._bins + self._transform // 2) % self._transform
-        points = max(1, LANES_AT_ONCE // self._averages)
-        for start in range(0, len(tones), points):
-            part = tones[start : start + points]
-            lanes = len(part) * self._averages
-            repeated = Tones(*(np.repeat(a, self._averages, axis=0) for a in (part.frequency, part.power)))
-            motion = self._run(
-                repeated,
-                lanes,
-                self._seed + (1 << 62),
-                first + start * self._averages,
-                self._samples,
-                emission,
-            )
-            transform = fft(motion.signal.T * self._window, self._transform, axis=1, workers=-1, overwrite_x=True)
-            power = np.abs(transform[:, shifted]) ** 2
-            density[start : start + points] = power.reshape(len(part), self._averages, -1).mean(axis=1)
-        return Spectrum(self._frequency, density, self._rbw, self._averages)

@@ -18,9 +18,9 @@ Its largest error, a turn by z = w dt is taken as z + z^3/6, would move lines by
 otherwise fine. It costs nothing to be rid of it: `_matched` chooses the rates so that the discrete map, not the
 equation it approximates, has the wanted free oscillation, relaxation and shift of frequency.
 
-Every parameter may differ between the operating points of a batch. Points are advanced in blocks of `noise.LANES`
-with the point running fastest; a block always runs whole, so a point's answer is the same to the last bit in any
-batch and on any number of threads.
+Every parameter may differ between the operating points of a batch. Points are advanced in blocks of `noise.LANES`, or
+of `FEW`, with the point running fastest; a block always runs whole, so a point's answer is the same to the last bit in
+any batch and on any number of threads.
 """
 
 from dataclasses import dataclass
@@ -33,6 +33,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from labneuro.simulators.noise import FASTMATH, LANES, draw_pairs, normal_pairs, start_stream
 from labneuro.units import FloatArray
+
+FEW = 16
+"""Lanes of the only block of a batch that is not larger."""
 
 MAX_TURN = 0.5
 """Largest turn of a free oscillator in one step, rad."""
@@ -89,25 +92,28 @@ class Motion:
 
 
 @lru_cache
-def _kernel(n: int, m: int) -> Any:
-    """Compile the integration of `n` oscillators under `m` sources: with both known, loops over them are unrolled."""
-    # Offsets of the rows of a block's workspace: constants tell the compiler that the rows are apart.
-    x_, y_, x1_, y1_, a_, b_, w_, s_, e_, q_, yold_, turns_, power_ = (k * n * LANES for k in range(13))
-    u_, v_, ru_, rv_ = (13 * n * LANES + k * m * LANES for k in range(4))
-    gx_, gy_, fx_, fy_ = (13 * n * LANES + 4 * m * LANES + k * LANES for k in range(4))
-    size = 13 * n * LANES + 4 * m * LANES + 4 * LANES
+def _kernel(n: int, m: int, lanes: int) -> Any:
+    """Compile the integration of `n` oscillators under `m` sources in blocks of `lanes`.
 
-    @njit(fastmath=FASTMATH, cache=True, parallel=True)
+    With all known, loops are unrolled.
+    """
+    # Offsets of the rows of a block's workspace: constants tell the compiler that the rows are apart.
+    x_, y_, x1_, y1_, a_, b_, w_, s_, e_, q_, yold_, turns_, power_ = (k * n * lanes for k in range(13))
+    u_, v_, ru_, rv_ = (13 * n * lanes + k * m * lanes for k in range(4))
+    gx_, gy_, fx_, fy_ = (13 * n * lanes + 4 * m * lanes + k * lanes for k in range(4))
+    size = 13 * n * lanes + 4 * m * lanes + 4 * lanes
+
+    @njit(fastmath=FASTMATH, cache=True, parallel=lanes > FEW)
     def kernel(rates, kr, ki, drive, start, seed, first, settle, observe, every, emission, motion, signal):
         points = start.shape[2]
-        for block in prange((points + LANES - 1) // LANES):
+        for block in prange((points + lanes - 1) // lanes):
             z = np.zeros(size)
-            streams = np.empty((4, LANES), np.uint32)
-            for l in range(LANES):
-                point = min(block * LANES + l, points - 1)
-                start_stream(seed, first + block * LANES + l, streams[:, l])
+            streams = np.empty((4, lanes), np.uint32)
+            for l in range(lanes):
+                point = min(block * lanes + l, points - 1)
+                start_stream(seed, first + block * lanes + l, streams[:, l])
                 for i in range(n):
-                    o = i * LANES + l
+                    o = i * lanes + l
                     z[x_ + o] = start[0, i, point]
                     z[y_ + o] = start[1, i, point]
                     z[a_ + o] = rates[0, i, point]
@@ -117,32 +123,32 @@ def _kernel(n: int, m: int) -> Any:
                     z[e_ + o] = rates[4, i, point]
                     z[q_ + o] = rates[5, i, point]
                 for s in range(m):
-                    o = s * LANES + l
+                    o = s * lanes + l
                     z[u_ + o] = drive[0, point, s]
                     z[ru_ + o] = np.cos(drive[1, point, s])
                     z[rv_ + o] = np.sin(drive[1, point, s])
             draws = every * n + 1
-            words = np.empty((2, draws, LANES), np.uint32)
-            reals = np.empty((3, draws, LANES), np.float32)
+            words = np.empty((2, draws, lanes), np.uint32)
+            reals = np.empty((3, draws, lanes), np.float32)
             hx, hy = reals[1], reals[2]
             for look in range(settle + observe):
                 draw_pairs(streams, words[0], words[1], reals[0], hx, hy)
                 for k in range(every):
-                    for l in range(LANES):
+                    for l in range(lanes):
                         tx, ty = 0.0, 0.0
                         for i in range(n):
-                            tx += z[x_ + i * LANES + l]
-                            ty += z[y_ + i * LANES + l]
+                            tx += z[x_ + i * lanes + l]
+                            ty += z[y_ + i * lanes + l]
                         z[gx_ + l], z[gy_ + l] = kr * tx - ki * ty, kr * ty + ki * tx
                         if m > 0:
                             fx, fy = 0.0, 0.0
                             for s in range(m):
-                                fx += z[u_ + s * LANES + l]
-                                fy += z[v_ + s * LANES + l]
+                                fx += z[u_ + s * lanes + l]
+                                fy += z[v_ + s * lanes + l]
                             z[fx_ + l], z[fy_ + l] = fx, fy
                     for i in range(n):
-                        for l in range(LANES):
-                            o = i * LANES + l
+                        for l in range(lanes):
+                            o = i * lanes + l
                             x, y = z[x_ + o], z[y_ + o]
                             p = x * x + y * y
                             g = z[a_ + o] - z[b_ + o] * p
@@ -158,16 +164,16 @@ def _kernel(n: int, m: int) -> Any:
                             y1 = half_y + (g * y + w * x + ey)
                             z[x_ + o], z[y_ + o] = half_x + x1, half_y + y1
                             z[x1_ + o], z[y1_ + o] = x1, y1
-                    for l in range(LANES):
+                    for l in range(lanes):
                         tx, ty = 0.0, 0.0
                         for i in range(n):
-                            tx += z[x1_ + i * LANES + l]
-                            ty += z[y1_ + i * LANES + l]
+                            tx += z[x1_ + i * lanes + l]
+                            ty += z[y1_ + i * lanes + l]
                         z[gx_ + l], z[gy_ + l] = kr * tx - ki * ty, kr * ty + ki * tx
                         if m > 0:
                             fx, fy = 0.0, 0.0
                             for s in range(m):
-                                o = s * LANES + l
+                                o = s * lanes + l
                                 u, v = z[u_ + o], z[v_ + o]
                                 u1, v1 = u * z[ru_ + o] - v * z[rv_ + o], u * z[rv_ + o] + v * z[ru_ + o]
                                 z[u_ + o], z[v_ + o] = u1, v1
@@ -175,8 +181,8 @@ def _kernel(n: int, m: int) -> Any:
                                 fy += v1
                             z[fx_ + l], z[fy_ + l] = fx, fy
                     for i in range(n):
-                        for l in range(LANES):
-                            o = i * LANES + l
+                        for l in range(lanes):
+                            o = i * lanes + l
                             x, y = z[x1_ + o], z[y1_ + o]
                             p = x * x + y * y
                             g = z[a_ + o] - z[b_ + o] * p
@@ -188,11 +194,11 @@ def _kernel(n: int, m: int) -> Any:
                             z[x_ + o] = 0.5 * (z[x_ + o] + (g * x - w * y + ex))
                             z[y_ + o] = 0.5 * (z[y_ + o] + (g * y + w * x + ey))
                 if look == settle - 1:
-                    for o in range(n * LANES):
+                    for o in range(n * lanes):
                         z[yold_ + o] = z[y_ + o]
                         z[turns_ + o] = -np.arctan2(z[y_ + o], z[x_ + o]) / (2 * np.pi)
                 if look >= settle:
-                    for o in range(n * LANES):
+                    for o in range(n * lanes):
                         x, y = z[x_ + o], z[y_ + o]
                         # A turn is a passage through the negative real axis; looks are less than a quarter turn apart.
                         turn = (1.0 if z[yold_ + o] < 0.0 else 0.0) - (1.0 if y < 0.0 else 0.0)
@@ -200,24 +206,24 @@ def _kernel(n: int, m: int) -> Any:
                         z[yold_ + o] = y
                         z[power_ + o] += x * x + y * y
                     if signal.shape[0] > 0:
-                        for l in range(min(LANES, points - block * LANES)):
+                        for l in range(min(lanes, points - block * lanes)):
                             re = emission[n + 1] * hx[every * n, l]
                             im = emission[n + 1] * hy[every * n, l]
                             for i in range(n):
-                                re += emission[i] * z[x_ + i * LANES + l]
-                                im += emission[i] * z[y_ + i * LANES + l]
+                                re += emission[i] * z[x_ + i * lanes + l]
+                                im += emission[i] * z[y_ + i * lanes + l]
                             for s in range(m):
-                                re += emission[n] * z[u_ + s * LANES + l]
-                                im += emission[n] * z[v_ + s * LANES + l]
-                            signal[look - settle, block * LANES + l] = complex(re, im)
-            for l in range(min(LANES, points - block * LANES)):
+                                re += emission[n] * z[u_ + s * lanes + l]
+                                im += emission[n] * z[v_ + s * lanes + l]
+                            signal[look - settle, block * lanes + l] = complex(re, im)
+            for l in range(min(lanes, points - block * lanes)):
                 for i in range(n):
-                    o = i * LANES + l
+                    o = i * lanes + l
                     x, y = z[x_ + o], z[y_ + o]
-                    motion[0, i, block * LANES + l] = x
-                    motion[1, i, block * LANES + l] = y
-                    motion[2, i, block * LANES + l] = 2 * np.pi * z[turns_ + o] + np.arctan2(y, x)
-                    motion[3, i, block * LANES + l] = z[power_ + o] / observe
+                    motion[0, i, block * lanes + l] = x
+                    motion[1, i, block * lanes + l] = y
+                    motion[2, i, block * lanes + l] = 2 * np.pi * z[turns_ + o] + np.arctan2(y, x)
+                    motion[3, i, block * lanes + l] = z[power_ + o] / observe
 
     return kernel
 
@@ -251,6 +257,12 @@ def _matched(
     return alpha, kappa
 
 
+@lru_cache(maxsize=8)
+def _rates(oscillators: Oscillators, step: float) -> tuple[NDArray[np.complex128], NDArray[np.complex128]]:
+    o = oscillators
+    return _matched(o.growth * step, o.saturation * step, o.detuning * step, o.shift * step)
+
+
 def integrate(
     oscillators: Oscillators,
     *,
@@ -282,9 +294,7 @@ def integrate(
     tones = np.empty((2, points, m))
     tones[0] = drive if m else 0.0
     tones[1] = detunings * step
-    alpha, kappa = _matched(
-        *(v * step for v in (oscillators.growth, oscillators.saturation, oscillators.detuning, oscillators.shift))
-    )
+    alpha, kappa = _rates(oscillators, step)
     free = oscillators.free_power()
     turn = float(np.max(np.abs(oscillators.detuning + oscillators.shift * free) * (free > 0), initial=0.0)) * step
     if turn > MAX_TURN or turn * every > np.pi / 2:
@@ -316,7 +326,7 @@ def integrate(
         received[n + 1] = np.sqrt(emission.floor / (2 * every * step))
     motion = np.empty((4, n, points))
     signal = np.empty((observe if emission is not None else 0, points), np.complex128)
-    kernel = _kernel(n, m)
+    kernel = _kernel(n, m, FEW if points <= FEW else LANES)
     kernel(
         rates,
         coupling.real,

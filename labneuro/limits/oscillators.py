@@ -42,6 +42,9 @@ class OscillatorLimits(Limits):
 class LimitedOscillatorChip(Guard[OscillatorChip, OscillatorLimits], OscillatorChip):
     """An oscillator chip behind its limits."""
 
+    def _protect(self) -> None:
+        self._inner.calibrate_through(self)
+
     @property
     def oscillators(self) -> int:
         return self._inner.oscillators

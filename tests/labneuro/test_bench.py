@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labneuro import bench, registry
-from labneuro.bench import BenchError, BenchFile, key_lines, load, parse
+from labneuro.bench import BenchError, BenchFile, load, parse
 from labneuro.clock import Clock, VirtualClock, WallClock
 from labneuro.limits import LimitedOscillatorChip, LimitError, OscillatorLimits
 from labneuro.roles import CurrentSource, OscillatorChip, PulseGenerator, RFSource, Role, SpectrumAnalyzer, Wiring
 from labneuro.signals import Pulses, Spectrum, StateArray, Tones
+from labneuro.toml_lines import key_lines
 from labneuro.units import Duration, FloatArray
 
 # --- Parts that note what happens to them
