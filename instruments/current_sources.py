@@ -9,7 +9,7 @@ from annotated_types import Gt
 from labneuro.clock import Clock
 from labneuro.instruments.direct_sources import DirectSource
 from labneuro.roles import CurrentSource
-from labneuro.units import Current, Duration
+from labneuro.units import Current, Duration, format_quantity
 
 
 class DirectCurrentSource(DirectSource, CurrentSource):
@@ -52,7 +52,13 @@ class DirectCurrentSource(DirectSource, CurrentSource):
         return self._level()
 
     def set_current(self, current: float) -> None:
-        self._set_level(current)
+        """Source `current`, A. Raises InstrumentError if it reads back in compliance, unless it was lowered."""
+        before = self._held or 0.0
+        output = self._set_level(current)
+        if output.limited and abs(current) >= abs(before):
+            asked, limit = format_quantity(current, "A"), format_quantity(output.protection, "V")
+            way_out = "bring the current down, and look for an open line or a device that has changed"
+            raise self.error(f"was set to {asked} and is in compliance at {limit}: {way_out}")
 
 
 class YokogawaGS200(DirectCurrentSource):
@@ -64,6 +70,7 @@ class YokogawaGS200(DirectCurrentSource):
     LEVEL_COMMAND = ":SOUR:LEV"
     RANGE_COMMAND = ":SOUR:RANG"
     PROTECTION_COMMAND = ":SOUR:PROT:VOLT"
+    LIMITED = (":STAT:COND", 0b11 << 10)  # at its lower, at its upper limit
     MODE = (":SOUR:FUNC CURR",)
 
 
@@ -74,6 +81,7 @@ class Keithley6221(DirectCurrentSource):
     RANGES = (2e-9, 20e-9, 200e-9, 2e-6, 20e-6, 200e-6, 2e-3, 20e-3, 100e-3)
     PROTECTION = (0.1, 105.0)
     PROTECTION_COMMAND = ":SOUR:CURR:COMP"
+    LIMITED = (":STAT:MEAS:COND", 1 << 3)
     MODE = (":SOUR:CURR:RANG:AUTO 0",)
 
 
@@ -94,6 +102,7 @@ class Keithley2400(_ShortingSource):
     MODEL = r"MODEL 240[01]\b"
     RANGES = (1e-6, 10e-6, 100e-6, 1e-3, 10e-3, 100e-3, 1.0)
     PROTECTION_COMMAND = ":SENS:VOLT:PROT"
+    LIMITED = (":SENS:VOLT:PROT:TRIP", 1)
     PREPARATION = (":SOUR:CURR:MODE FIX", ":SOUR:CLE:AUTO 0")
     OFF_STATE = ":OUTP:SMOD"
 
@@ -104,4 +113,5 @@ class Keithley2450(_ShortingSource):
     MODEL = r"MODEL 2450\b"
     RANGES = (10e-9, 100e-9, 1e-6, 10e-6, 100e-6, 1e-3, 10e-3, 100e-3, 1.0)
     PROTECTION_COMMAND = ":SOUR:CURR:VLIM"
+    LIMITED = (":SOUR:CURR:VLIM:TRIP", 1)
     OFF_STATE = ":OUTP:CURR:SMOD"

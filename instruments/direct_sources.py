@@ -2,15 +2,19 @@
 
 A source glitches when its range changes, so it has one: it is set while the output is off, and a level beyond it is
 refused. Before the output is switched on the level is zero; whatever protects the device is read back and compared.
+
+A level is set and read back in one message: where the output was switched off meanwhile, by hand or with the power, the
+level reaches no device, and the answer tells. Nothing switches an output on that does not look at it first.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 from labneuro.attempts import raise_all, try_all
 from labneuro.clock import Clock
-from labneuro.instruments.scpi import SCPIInstrument, number
+from labneuro.instruments.scpi import SCPIInstrument
 from labneuro.limits import LimitError
 from labneuro.units import format_quantity
 
@@ -29,11 +33,16 @@ RELAY = 20e-3
 
 @dataclass(frozen=True)
 class Output:
-    """What a source says of itself: output on, level and range, and whether it is in the mode for them."""
+    """What a source says of itself.
+
+    protection: compliance or current limit. limited: whether it holds the output back. mode: answers to that of `MODE`.
+    """
 
     on: bool
     level: float
     range: float
+    protection: float
+    limited: bool
     mode: tuple[str, ...]
 
 
@@ -48,6 +57,8 @@ class DirectSource(SCPIInstrument):
     LEVEL_COMMAND: ClassVar[str]
     RANGE_COMMAND: ClassVar[str]
     PROTECTION_COMMAND: ClassVar[str]
+    LIMITED: ClassVar[tuple[str, int]]
+    """Question whose answer has any of these bits while the output is held back by compliance or current limit."""
     MODE: ClassVar[tuple[str, ...]]
     """Settings that are made before the range is, and that must read back at any time."""
     PREPARATION: ClassVar[tuple[str, ...]] = ()
@@ -57,6 +68,8 @@ class DirectSource(SCPIInstrument):
 
     _range: float
     _clock: Clock
+    _held: float | None = None
+    """Level as last read back; None while this driver does not know the output to be on."""
 
     def _set_up(self, clock: Clock, source_range: float) -> None:
         """Keep the settings. Raises LimitError if the make has no such range."""
@@ -67,53 +80,70 @@ class DirectSource(SCPIInstrument):
             raise LimitError(f"{what}: give one of {known}")
         self._clock, self._range = clock, held[0]
 
-    def _output(self) -> Output:
-        """Return what the source says. Raises InstrumentError if it says that anything went wrong before."""
-        mode = (f"{setting.split()[0]}?" for setting in self.MODE)
-        answers = self.ask_all(":OUTP?", f"{self.LEVEL_COMMAND}?", f"{self.RANGE_COMMAND}?", *mode)
-        try:
-            on, level, own_range = map(number, answers[:3])
-        except ValueError as error:
-            raise self.error(f"says {answers} of its output: {error}") from None
-        return Output(on != 0, level, own_range, tuple(answers[3:]))
+    @cached_property
+    def _questions(self) -> list[str]:
+        mode = (setting.split()[0] for setting in self.MODE)
+        asked = (":OUTP", self.LEVEL_COMMAND, self.RANGE_COMMAND, self.PROTECTION_COMMAND, self.LIMITED[0], *mode)
+        return [f"{header}?" for header in asked]
+
+    def _output(self, setting: str = "", *, anyway: bool = False) -> Output:
+        """Send `setting`, if any, and return what the source says. Raises InstrumentError as `ask_all` does."""
+        return self._told(self.ask_all(*self._questions, first=setting, anyway=anyway))
+
+    def _told(self, answers: list[str]) -> Output:
+        on, level, own_range, protection, limited = self.numbers(answers[:5])
+        return Output(on != 0, level, own_range, protection, bool(int(limited) & self.LIMITED[1]), tuple(answers[5:]))
 
     def _level(self) -> float:
         """Return the level at the output as read back, 0 while that is off. Raises in another mode: it misleads."""
-        output = self._output()
+        output = self._output(anyway=True)
         if not output.on:
             return 0.0
         self._check_mode(output)
         return output.level
 
-    def _set_level(self, level: float) -> None:
-        """Bring the output to `level` and switch it on. Raises LimitError before anything is sent."""
-        asked, limit = format_quantity(level, self.UNIT), format_quantity(self._range, self.UNIT)
+    def _set_level(self, level: float) -> Output:
+        """Bring the output to `level`, switched on; return what it says. Raises LimitError before anything is sent."""
         if not abs(level) <= self._range:
+            asked, limit = format_quantity(level, self.UNIT), format_quantity(self._range, self.UNIT)
             raise LimitError(f"{type(self).__name__} asked for {asked}, range {limit}: give a larger source_range")
-        before = self._output()
-        if not before.on:
-            zero = f"{self.LEVEL_COMMAND} 0"
-            self.send(zero, *self._preparation(), f"{self.RANGE_COMMAND} {self._range:.9E}", zero)
-            self._check(self._output(), 0.0)
-            self.send(":OUTP 1")
-            self._clock.sleep(RELAY)
-        else:
-            self._check_mode(before)
-        self.write(f"{self.LEVEL_COMMAND} {level:.9E}")
-        after = self._output()
-        self._check(after, level)
-        if not after.on:
-            raise self.error("was switched on and reads back off: look for an interlock or a trip on its display")
+        if self._held is None:
+            self._switch_on()
+        self._held = None
+        output = self._output(f"{self.LEVEL_COMMAND} {level:.9E}")
+        self._check_on(output)
+        self._check_level(output, level)
+        self._held = output.level
+        return output
+
+    def _switch_on(self) -> None:
+        """Switch the output on, at zero and on its range, unless it is on as it should be."""
+        found = self._output()
+        if found.on:
+            self._check_mode(found)
+            return
+        zero = f"{self.LEVEL_COMMAND} 0"
+        prepared = self._output(";".join([zero, *self._preparation(), f"{self.RANGE_COMMAND} {self._range:.9E}", zero]))
+        self._check_mode(prepared)
+        self._check_level(prepared, 0.0)
+        self.ask_all(first=":OUTP 1")
+        self._clock.sleep(RELAY)
 
     def _preparation(self) -> tuple[str, ...]:
         """Return what is sent, with the output off, before the range."""
         return (*self.MODE, *self.PREPARATION)
 
-    def _check(self, output: Output, level: float) -> None:
-        self._check_mode(output)
+    def _check_level(self, output: Output, level: float) -> None:
         if not abs(output.level - level) <= RESOLUTION * self._range:
             values = (format_quantity(value, self.UNIT) for value in (level, output.level))
             raise self.error("was set to {} and reads back {}: make it safe".format(*values))
+
+    def _check_on(self, output: Output) -> None:
+        if not output.on:
+            self._held = None
+            way_out = "look for an interlock, a trip, or who pressed its button"
+            raise self.error(f"was switched on and reads back off: {way_out}")
+        self._check_mode(output)
 
     def _check_mode(self, output: Output) -> None:
         for setting, held in zip(self.MODE, output.mode, strict=True):
@@ -124,7 +154,14 @@ class DirectSource(SCPIInstrument):
             raise self.error("is on range {}, not {}: make it safe first".format(*ranges))
 
     def _protection(self) -> float:
-        return self.values(f"{self.PROTECTION_COMMAND}?", count=1)[0]
+        """Return compliance or current limit. Raises InstrumentError if the output is not as this driver left it.
+
+        A guard asks before each new level, so that what was changed by hand is seen before and not only after it.
+        """
+        output = self._output()
+        if self._held is not None:
+            self._check_on(output)
+        return output.protection
 
     def _set_protection(self, limit: float) -> None:
         """Set compliance or current limit. Raises LimitError before anything is sent."""
@@ -133,8 +170,7 @@ class DirectSource(SCPIInstrument):
         if not low <= limit <= high:
             ends = f"{format_quantity(low, unit)} to {format_quantity(high, unit)}"
             raise LimitError(f"{type(self).__name__} asked to limit to {format_quantity(limit, unit)}: it has {ends}")
-        self.send(f"{self.PROTECTION_COMMAND} {limit:.9E}")
-        held = self._protection()
+        held = self._output(f"{self.PROTECTION_COMMAND} {limit:.9E}").protection
         if not math.isclose(held, limit, rel_tol=PROTECTION_ERROR):
             values = format_quantity(limit, unit), format_quantity(held, unit)
             raise self.error("was limited to {} and reads back {}: give a limit that it has".format(*values))
@@ -146,13 +182,19 @@ class DirectSource(SCPIInstrument):
     def _leave(self, off_state: str) -> None:
         """Bring the level to zero and switch off; an output that is off stays what it is unless it is to be shorted."""
 
-        def choose_off_state() -> None:
-            if self.OFF_STATE and (off_state == "ZERO" or self._output().on):
-                self.send(f"{self.OFF_STATE} {off_state}")
+        def set_to_zero() -> None:
+            self.ask_all(first=f"{self.LEVEL_COMMAND} 0", anyway=True)
 
-        def confirm() -> None:
-            if self._output().on:
+        def choose_off_state() -> None:
+            if self.OFF_STATE and (off_state == "ZERO" or self._output(anyway=True).on):
+                self.ask_all(first=f"{self.OFF_STATE} {off_state}", anyway=True)
+
+        def switch_off() -> None:
+            if self._output(":OUTP 0", anyway=True).on:
                 raise self.error("was switched off and reads back on: switch it off by hand")
 
-        steps = (lambda: self.send(f"{self.LEVEL_COMMAND} 0"), choose_off_state, lambda: self.send(":OUTP 0"), confirm)
-        raise_all(f"{type(self).__name__} was not switched off", try_all(steps))
+        self._held = None
+        try:
+            raise_all("was not switched off", try_all((set_to_zero, choose_off_state, switch_off)))
+        except ExceptionGroup as group:
+            raise self.error(group.message) from group

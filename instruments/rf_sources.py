@@ -4,11 +4,9 @@
 
 import math
 import re
-from functools import cached_property
 from typing import ClassVar
 
-from labneuro.attempts import raise_all, try_all
-from labneuro.instruments.scpi import SCPIInstrument, number
+from labneuro.instruments.scpi import SCPIInstrument
 from labneuro.limits import LimitError
 from labneuro.roles import RFSource
 from labneuro.units import format_quantity
@@ -42,6 +40,8 @@ class Generator(SCPIInstrument, RFSource):
     """Questions for levels, dBm, of which the lowest is put out."""
 
     _on = False  # by this driver
+    _ends: list[float]
+    """Lowest and highest frequency, Hz, and level, dBm, of this generator with its options."""
 
     @property
     def frequency(self) -> float:
@@ -49,11 +49,11 @@ class Generator(SCPIInstrument, RFSource):
 
     @property
     def power(self) -> float:
-        _, level, on = self._output()
+        _, level, on = self._output(anyway=True)
         return to_watts(level) if on else 0.0
 
     def set_tone(self, frequency: float, power: float) -> None:
-        """Put out `power`, W, at `frequency`, Hz. Raises LimitError before anything is sent."""
+        """Put out `power`, W, at `frequency`, Hz. Raises LimitError for what it does not have before that is set."""
         if power == 0:
             self._switch_off()
             return
@@ -61,26 +61,31 @@ class Generator(SCPIInstrument, RFSource):
             way_out = "give a finite frequency above 0 Hz and a finite power of at least 0 W"
             raise LimitError(f"{type(self).__name__} asked for {frequency} Hz at {power} W: {way_out}")
         level = to_dbm(power)
+        if self._on:
+            self._check_ends(frequency, level)
+            self._on = False
+            held = self._output(f":FREQ {frequency:.3f};:POW {level:.2f}")
+        else:
+            self._switch_off()
+            ends = (":FREQ? MIN", ":FREQ? MAX", ":POW? MIN", ":POW? MAX")  # not shifted by offsets any more
+            self._ends = self.numbers(self.ask_all(*ends, first=";".join(self._preparation())))
+            self._check_ends(frequency, level)
+            self.ask_all(first=f":FREQ {frequency:.3f};:POW {level:.2f}")
+            held = self._output(":OUTP 1")
+        held_frequency, held_level, self._on = held
+        near = abs(held_frequency - frequency) <= FREQUENCY_ERROR and abs(held_level - level) <= LEVEL_STEP
+        if not (near and self._on):
+            asked = f"{frequency:.3f} Hz at {level:.2f} dBm"
+            back = f"{held_frequency:.3f} Hz at {held_level:.2f} dBm, output {'on' if self._on else 'off'}"
+            raise self.error(f"was set to {asked} and reads back {back}: make it safe")
+
+    def _check_ends(self, frequency: float, level: float) -> None:
         lowest, highest, weakest, strongest = self._ends
         if not (lowest <= frequency <= highest and weakest <= level <= strongest):
             band = f"{format_quantity(lowest, 'Hz')} to {format_quantity(highest, 'Hz')}"
             asked = f"{format_quantity(frequency, 'Hz')} at {level:.2f} dBm"
             has = f"it has {band} at {weakest:g} to {strongest:g} dBm"
             raise LimitError(f"{type(self).__name__} asked for {asked}: {has}")
-        was_on = self._on
-        if not was_on:
-            self._switch_off()
-            self.send(*self._preparation())
-        self.write(f":FREQ {frequency:.3f};:POW {level:.2f}")
-        if not was_on:
-            self.check_errors()
-            self.send(":OUTP 1")
-        held_frequency, held_level, self._on = self._output()
-        near = abs(held_frequency - frequency) <= FREQUENCY_ERROR and abs(held_level - level) <= LEVEL_STEP
-        if not (near and self._on):
-            asked = f"{frequency:.3f} Hz at {level:.2f} dBm"
-            held = f"{held_frequency:.3f} Hz at {held_level:.2f} dBm, output {'on' if self._on else 'off'}"
-            raise self.error(f"was set to {asked} and reads back {held}: make it safe")
 
     def _preparation(self) -> tuple[str, ...]:
         return self.PREPARATION
@@ -91,26 +96,14 @@ class Generator(SCPIInstrument, RFSource):
 
     def _switch_off(self) -> None:
         self._on = False
+        if self._output(":OUTP 0", anyway=True)[2]:
+            raise self.error("was switched off and reads back on: switch it off by hand")
 
-        def confirm() -> None:
-            if self._output()[2]:
-                raise self.error("was switched off and reads back on: switch it off by hand")
-
-        raise_all(f"{type(self).__name__} was not switched off", try_all([lambda: self.send(":OUTP 0"), confirm]))
-
-    def _output(self) -> tuple[float, float, bool]:
-        """Return frequency, Hz, level, dBm, and whether the output is on."""
-        answers = self.ask_all(":FREQ?", ":OUTP?", *self.LEVELS)
-        try:
-            frequency, on, *levels = map(number, answers)
-        except ValueError as error:
-            raise self.error(f"says {answers} of its output: {error}") from None
+    def _output(self, setting: str = "", *, anyway: bool = False) -> tuple[float, float, bool]:
+        """Send `setting`, if any; return frequency, Hz, level, dBm, and whether the output is on."""
+        answers = self.ask_all(":FREQ?", ":OUTP?", *self.LEVELS, first=setting, anyway=anyway)
+        frequency, on, *levels = self.numbers(answers)
         return frequency, min(levels), on != 0
-
-    @cached_property
-    def _ends(self) -> list[float]:
-        """Lowest and highest frequency, Hz, and level, dBm, of this generator with its options."""
-        return self.values(":FREQ? MIN;:FREQ? MAX;:POW? MIN;:POW? MAX", separator=";", count=4)
 
 
 class _KeysightGenerator(Generator):

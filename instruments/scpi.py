@@ -8,7 +8,7 @@ line is cleared, and used again only once the instrument has repeated a number t
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
 from annotated_types import Gt
@@ -26,9 +26,13 @@ MOST_LATE = 64
 NO_READING = 9.9e37
 """SCPI writes infinity as 9.9E37 and not-a-number as 9.91E37."""
 
+POWER_ON = 128
+"""Bit of the event register (`*ESR?`) that is set when an instrument is switched on."""
+
 _NEXT_ERROR = ":SYST:ERR?"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _ERROR = re.compile(r"([-+]?\d+)\s*,.*", re.DOTALL)
+_ANSWERS = re.compile(r"(.*);\s*([-+]?\d+\s*,\s*\".*\")\s*", re.DOTALL)
 
 T = TypeVar("T")
 
@@ -51,6 +55,9 @@ class SCPIInstrument(Instrument):
 
     adapter: VisaLine
 
+    found_errors: tuple[str, ...]
+    """What stood in its error queue when it was connected, of which this driver knows nothing."""
+
     # PyMeasure's look for dynamic properties, of which there are none here, and take half of the time of a message.
     __getattribute__ = object.__getattribute__
     __setattr__ = object.__setattr__
@@ -64,10 +71,12 @@ class SCPIInstrument(Instrument):
             timeout: longest time that an answer takes
         """
         self._in_step = False
+        self._restarted = False
         self._tokens = itertools.cycle(range(100, 256))
         self._latest = ""
         super().__init__(VisaLine(resource, visa_library, timeout), type(self).__name__, includeSCPI=False)
         try:
+            self.found_errors = tuple(self._queued_errors(self.ask))
             self.write("*CLS")
         except BaseException:
             self.close()
@@ -120,18 +129,38 @@ class SCPIInstrument(Instrument):
         except ValueError as error:
             raise self.error(f"answered {command!r} with {reply[:60]!r}: {error}") from None
 
-    def ask_all(self, *questions: str) -> list[str]:
-        """Ask `questions` in one message and return the answers. Raises InstrumentError if anything went wrong before.
+    def ask_all(self, *questions: str, first: str = "", anyway: bool = False) -> list[str]:
+        """Send `first`, a setting or one that measures, and `questions`, all in one message; return all answers.
 
-        So a setting takes two messages, itself and what it came to.
+        Raises InstrumentError if the instrument tells of errors, now or before, or that it was switched on since it was
+        connected: then its output went off, and all that protects a device is at its default. Once that is known,
+        nothing more is sent but what is to be sent `anyway`.
         """
-        reply = self.ask(";".join([*questions, _NEXT_ERROR]))
-        *answers, entry = reply.split(";", len(questions))
-        if len(answers) != len(questions):
-            raise self.error(f"gave {len(answers)} answers to {len(questions)} questions, {reply[:60]!r}: ask again")
-        if not self._is_none(entry):
-            raise self._complaint([entry, *self._queued_errors(self.ask)])
-        return [answer.strip() for answer in answers]
+        if first:
+            self._latest = first
+        if not anyway:
+            self._check_power()
+        count = len(questions) + first.endswith("?")
+        reply = self.ask(";".join([*filter(None, [first]), *questions, "*ESR?", _NEXT_ERROR]))
+        match = _ANSWERS.fullmatch(reply)
+        if match is None:
+            raise self.error(f"ended its answer with no error number, {reply[-60:]!r}: ask again")
+        *answers, events = (answer.strip() for answer in match[1].split(";"))
+        self._restarted |= bool(int(self.numbers([events])[0]) & POWER_ON)
+        if not anyway:
+            self._check_power()
+        if not self._is_none(match[2]):
+            raise self._complaint([match[2], *self._queued_errors(self.ask)])
+        if len(answers) != count:
+            raise self.error(f"gave {len(answers)} answers to {count} questions, {reply[:60]!r}: ask again")
+        return answers
+
+    def numbers(self, answers: Sequence[str]) -> list[float]:
+        """Return `answers` as finite numbers. Raises InstrumentError if one is none."""
+        try:
+            return [number(answer) for answer in answers]
+        except ValueError as error:
+            raise self.error(f"answered {';'.join(answers)[:60]!r}: {error}") from None
 
     def check_errors(self) -> list[str]:
         """Raise InstrumentError with all entries of the error queue, if there are any."""
@@ -147,6 +176,10 @@ class SCPIInstrument(Instrument):
 
     def _complaint(self, entries: list[str]) -> InstrumentError:
         return self.error(f"says to {self._latest!r}: {'; '.join(entries)}")
+
+    def _check_power(self) -> None:
+        if self._restarted:
+            raise self.error("was switched off and on and has lost its settings: open the bench again")
 
     def _exchange(self, command: str, read: Callable[[], T]) -> T:
         if _NEXT_ERROR not in command:

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt, Le
 from labneuro.clock import Clock
 from labneuro.instruments.direct_sources import DirectSource
 from labneuro.roles import SourceMeter
-from labneuro.units import Duration, Voltage
+from labneuro.units import Duration, Voltage, format_quantity
 
 LINE_PERIOD = 1 / 50
 """Longest period of the power line, s."""
@@ -64,12 +64,17 @@ class DirectSourceMeter(DirectSource, SourceMeter):
 
     @property
     def measured_current(self) -> float:
-        output = self._output()
-        if not output.on:
+        """Current now, A. Raises InstrumentError at the current limit, where the voltage is not what was asked for."""
+        if self._held is None:
             raise self.error("is off and measures nothing: use set_voltage first")
-        self._check_mode(output)
         with self.adapter.patience(4 * self._nplc * LINE_PERIOD):  # it also measures its zero and its reference
-            return self.values(":READ?", count=1)[0]
+            reading, *answers = self.ask_all(*self._questions, first=":READ?")
+        output = self._told(answers)
+        self._check_on(output)
+        if output.limited:
+            asked, limit = format_quantity(output.level, "V"), format_quantity(output.protection, "A")
+            raise self.error(f"is at its current limit of {limit}: lower the voltage of {asked}, or raise the limit")
+        return self.numbers([reading])[0]
 
     def _preparation(self) -> tuple[str, ...]:
         """Return what is sent, with the output off, before the range; the measuring range, too, would glitch later."""
@@ -83,6 +88,7 @@ class Keithley2400Meter(DirectSourceMeter):
     MODEL = r"MODEL 240[01]\b"
     RANGES = (0.2, 2.0, 20.0, 200.0)
     PROTECTION_COMMAND = ":SENS:CURR:PROT"
+    LIMITED = (":SENS:CURR:PROT:TRIP", 1)
     PREPARATION = (
         ":SOUR:VOLT:MODE FIX",
         ":SOUR:CLE:AUTO 0",
@@ -100,5 +106,6 @@ class Keithley2450Meter(DirectSourceMeter):
     MODEL = r"MODEL 2450\b"
     RANGES = (0.02, 0.2, 2.0, 20.0, 200.0)
     PROTECTION_COMMAND = ":SOUR:VOLT:ILIM"
+    LIMITED = (":SOUR:VOLT:ILIM:TRIP", 1)
     PREPARATION = (":SENS:FUNC 'CURR'", ":SENS:COUN 1")
     OFF_STATE = ":OUTP:VOLT:SMOD"

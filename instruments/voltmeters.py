@@ -52,11 +52,12 @@ class Keithley2182A(SCPIInstrument, Voltmeter):
 
     @property
     def voltage(self) -> float:
-        held = self.values(":SENS:CHAN?;:SENS:VOLT:NPLC?", separator=";", count=2)
+        with self.adapter.patience(self._waiting):
+            answers = self.ask_all(":SENS:CHAN?", ":SENS:VOLT:NPLC?", first=":READ?")
+        reading, *held = self.numbers(answers)
         if held != self._set:
             raise self.error(f"was set to channel and periods {self._set} and is at {held}: open the bench again")
-        with self.adapter.patience(self._waiting):
-            return self.values(":READ?", count=1)[0]
+        return reading
 
     def make_safe(self) -> None:
         """Do nothing: it puts nothing out."""

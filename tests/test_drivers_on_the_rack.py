@@ -24,7 +24,8 @@ from labneuro.simulators.rack.visa import visa_library
 from labneuro.simulators.rack.yokogawa import GS200
 
 RESOURCE = "GPIB0::12::INSTR"
-DRIVERS = {e.name: e for e in entry_points(group="labneuro.drivers") if e.module.startswith("labneuro.")}
+ENTRIES = [e for e in entry_points(group="labneuro.drivers") if e.module.startswith("labneuro.")]
+DRIVERS = {e.name: e for e in ENTRIES if not e.name.endswith("-rig")}  # which are made of other drivers
 MODELS = [
     ("agilent-e4408b", E4408B),
     ("keithley-2182a", Keithley2182A),
@@ -100,9 +101,14 @@ def test_a_current_arrives_at_the_port_none_beyond_the_limit_does_and_it_ends_at
 @of(CurrentSource)
 def test_the_compliance_of_the_bench_holds_at_the_port(name, model):
     rig = connect(name, model)
+    rig.instrument.resistance = lambda: 1e3
+    rig.part.set_current(1e-3)
     rig.instrument.resistance = lambda: 10e3
-    rig.part.set_current(3e-3)
+    with pytest.raises(InstrumentError, match="is in compliance at 2 V"):
+        rig.part.set_current(3e-3)
     assert rig.instrument.voltage == pytest.approx(2.0)
+    rig.part.set_current(1e-3)
+    rig.part.set_current(1e-4)
     with pytest.raises(LimitError, match="compliance"):
         rig.part.set_compliance(3.0)
     assert rig.part.compliance == 2.0
@@ -120,7 +126,9 @@ def test_a_source_meter_puts_out_its_voltage_and_measures_what_flows(name, model
         rig.part.set_voltage(math.copysign(0.6, voltage))
     assert rig.instrument.voltage == voltage
     rig.instrument.resistance = lambda: 10.0
-    assert rig.part.measured_current == rig.instrument.current == math.copysign(1e-3, voltage)
+    assert rig.instrument.current == math.copysign(1e-3, voltage)
+    with pytest.raises(InstrumentError, match="is at its current limit of 1 mA"):
+        _ = rig.part.measured_current
     rig.part.make_safe()
     assert (rig.instrument.voltage, rig.instrument.output) == (0.0, False)
 
@@ -144,6 +152,16 @@ def test_a_tone_has_its_frequency_and_power_at_the_port_whatever_the_display_was
     rig.part.make_safe()
     assert rig.instrument.tone is None
     assert rig.part.power == 0
+
+
+@of(RFSource)
+def test_what_a_generator_has_does_not_depend_on_the_offset_of_its_display(name, model):
+    rig = connect(name, model)
+    highest = float(rig.bare.ask(":POW? MAX"))
+    rig.bare.send(":POW:OFFS 10")
+    with pytest.raises(LimitError, match=f"to {highest:g} dBm"):
+        rig.bare.set_tone(5e9, 1e-3 * 10 ** ((highest + 5) / 10))
+    assert rig.instrument.tone is None
 
 
 @pytest.mark.parametrize(("name", "model"), [m for m in MODELS if m[1] in {E8257D, N5183B, SMB100A}])
@@ -186,6 +204,104 @@ def test_a_trace_has_the_power_of_a_tone_at_its_frequency_and_the_density_of_noi
     assert spectrum.density[-20:] == pytest.approx(noise, rel=0.01)
     step = spectrum.frequency[1] - spectrum.frequency[0]
     assert np.sum(spectrum.density - noise) * step == pytest.approx(power, rel=0.01)
+
+
+@of(SpectrumAnalyzer)
+def test_as_many_sweeps_are_averaged_in_power_as_were_asked_for(name, model):
+    rig = connect(name, model)
+    asked = []
+
+    def port(sweep):
+        asked.append(sweep.averages)
+        return np.full(sweep.points, -100.0 + 20 * (len(asked) % 2))
+
+    rig.instrument.input = port
+    rig.part.configure(1e9, 1.01e9, rbw=100e3, averages=6)
+    started, duration = rig.instrument.clock.now(), rig.bare._duration
+    density = rig.part.trace().density
+    assert rig.instrument.clock.now() - started == pytest.approx(6 * duration)
+    assert asked == ([1] * 6 if model is E4408B else [6])
+    rig.part.configure(1e9, 1.01e9, rbw=100e3, averages=1)
+    asked.clear()
+    once = rig.part.trace().density
+    assert asked == [1]
+    assert density == pytest.approx(once * (0.505 if model is E4408B else 1.0))
+
+
+AVERAGED = {N9030B: (":AVER:TYPE", "LOG", "RMS", "SCAL"), FSW: (":AVER:TYPE", "VID", "POW", "LIN"), E4408B: ()}
+
+
+@pytest.mark.parametrize("model", list(AVERAGED))
+def test_averages_and_holds_of_noise_differ_as_they_do_for_noise(model):
+    """Of noise, whose power is exponential, the logarithm averages 2.51 dB and the voltage 1.05 dB below the power."""
+    name = next(name for name, other in MODELS if other is model)
+    rig = connect(name, model)
+    rng = np.random.default_rng(1)
+
+    def noise(sweep):
+        return 10 * np.log10(rng.exponential(size=(sweep.averages, sweep.points)).mean(axis=0))
+
+    rig.instrument.input = noise
+    rig.bare.send(":INIT:CONT 0", ":AVER:STAT 1", ":AVER:COUN 100", ":SWE:POIN 401")
+
+    def shown():
+        rig.bare.ask(":INIT:IMM;*OPC?")
+        return np.mean([float(level) for level in rig.bare.ask(":TRAC:DATA? TRACE1").split(",")])
+
+    below = {"LOG": -2.51, "VID": -2.51, "SCAL": -1.05, "LIN": -1.05, "RMS": 0.0, "POW": 0.0}
+    if not AVERAGED[model]:
+        assert shown() == pytest.approx(-2.51, abs=0.12)  # 4 sigma of 401 means of 100
+        return
+    header, *types = AVERAGED[model]
+    for word in types:
+        rig.bare.send(f"{header} {word}")
+        assert shown() == pytest.approx(below[word], abs=0.12)
+
+
+@of(CurrentSource, SourceMeter, RFSource)
+def test_an_instrument_that_was_switched_off_and_on_puts_nothing_out_until_the_bench_is_opened_again(name, model):
+    rig = connect(name, model)
+    USES[rig.role](rig.part)
+    rig.instrument.power_on()
+    for _ in range(2):
+        with pytest.raises(InstrumentError, match="was switched off and on"):
+            USES[rig.role](rig.part)
+        assert not rig.instrument.output
+    rig.part.make_safe()
+    rig.part.confirm()
+
+
+@of(CurrentSource)
+@pytest.mark.parametrize("place", range(5))
+def test_before_whichever_message_the_power_fails_no_current_flows_at_the_compliance_of_its_reset(name, model, place):
+    rig = connect(name, model)
+    send = rig.bare.adapter.connection.send
+    sent = []
+
+    def send_after_failure(data):
+        if len(sent) == place:
+            rig.instrument.power_on()
+        sent.append(data)
+        send(data)
+
+    rig.bare.adapter.connection.send = send_after_failure
+    with pytest.raises(InstrumentError, match="was switched off and on"):
+        rig.part.set_current(1e-3)
+    assert rig.instrument.current == 0
+
+
+@of(CurrentSource, SourceMeter, RFSource)
+def test_a_setting_of_an_output_that_is_on_takes_one_message(name, model):
+    rig = connect(name, model)
+    verb = {CurrentSource: "set_current", SourceMeter: "set_voltage", RFSource: "set_tone"}[rig.role]
+    rig.instrument.resistance = lambda: 1e3
+    sent = []
+    for level in (1e-4, 2e-4):
+        sent.clear()
+        getattr(rig.bare, verb)(*((1e9, level) if rig.role is RFSource else (level,)))
+        send = rig.bare.adapter.connection.send
+        rig.bare.adapter.connection.send = lambda data, send=send: (sent.append(data), send(data))
+    assert len(sent) == 1
 
 
 @of(Voltmeter)

@@ -4,6 +4,7 @@ Port of each: `input`, a function of the settings of a sweep that returns the tr
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,7 +19,10 @@ from labneuro.units import FloatArray
 
 @dataclass(frozen=True)
 class Sweep:
-    """What an analyzer asks of its input: `points` from `start` to `stop`, Hz, with the filter `rbw`, Hz."""
+    """What an analyzer asks of its input: `points` from `start` to `stop`, Hz, with the filter `rbw`, Hz.
+
+    averages: of how many sweeps the trace is the mean in power; any other mean is made of single sweeps.
+    """
 
     start: float
     stop: float
@@ -45,6 +49,14 @@ UNITS: dict[str, Callable[[FloatArray], FloatArray]] = {
     "W": lambda dbm: 1e-3 * 10 ** (dbm / 10),
 }
 """Levels in other units, from dBm into 50 ohm."""
+
+SHOWN: dict[str, Callable[[FloatArray], FloatArray]] = {
+    "LOG": lambda dbm: dbm.mean(axis=0),
+    "VOLT": lambda dbm: 20 * np.log10((10 ** (dbm / 20)).mean(axis=0)),
+    "MAXH": lambda dbm: dbm.max(axis=0),
+    "MINH": lambda dbm: dbm.min(axis=0),
+}
+"""What is shown of single sweeps, (sweeps, points), dBm: what an analyzer makes of them point by point."""
 
 TRACE = Word(*(f"TRACE{number}" for number in range(1, 7)))
 
@@ -164,15 +176,20 @@ class Analyzer(Instrument):
     )
     sweep_time_auto = Setting("[:SENSe]:SWEep:TIME:AUTO", kind=Switch(default=True))
     averages = Setting("[:SENSe]:AVERage:COUNt", kind=Number(100, 1, 10_000, whole=True))
-    averaging = Setting("[:SENSe]:AVERage[:STATe]", kind=Switch())
     continuous = Setting(":INITiate:CONTinuous", kind=Switch(default=True))
 
+    @abstractmethod
+    def shown(self, trace: int) -> tuple[str, int]:
+        """Return what a trace shows of how many sweeps: WRIT (the last), POW (their mean power), or one of `SHOWN`."""
+
     def sweep(self, trace: int = 1) -> None:
-        """Sweep, as often as is averaged, and keep the trace; the instrument is busy for that long."""
-        averages = max(1, int(self.averages)) if self.averaging else 1
+        """Sweep, as often as the trace needs, and keep it; the instrument is busy for that long."""
+        shown, count = self.shown(trace)
+        averages = count if shown == "POW" else 1
         asked = Sweep(self.span_from, self.span_to, int(self.points), self.rbw_now(), averages)
-        self.traces[trace] = np.asarray(self.input(asked), dtype=np.float64)
-        self.overlap(averages * self._sweep_time())
+        sweeps = [np.asarray(self.input(asked), dtype=np.float64) for _ in range(count if shown in SHOWN else 1)]
+        self.traces[trace] = SHOWN[shown](np.stack(sweeps)) if shown in SHOWN else sweeps[0]
+        self.overlap(count * self._sweep_time())
 
     def in_unit(self, dbm: FloatArray) -> FloatArray:
         """Return levels in the unit that is chosen for them."""

@@ -62,15 +62,22 @@ class N9030B(_Keysight):
     highest = 27e9
     default_span = (10e6, 26.5e9)
 
+    def _averages(self) -> bool:
+        return N9030B.trace_type.of(self, 1) == "AVER"
+
+    def _average(self, on: bool) -> None:
+        self.values["trace_type", (1,)] = "AVER" if on else "WRIT"
+
     mode = Setting(":INSTrument[:SELect]", kind=Word("SA", "PNOISE"))
+    average_type = Setting("[:SENSe]:AVERage:TYPE", kind=Word("LOG", "RMS", "SCALar"))
+    trace_type = Setting(":TRACe<1-6>:TYPE", kind=Word("WRITe", "AVERage", "MAXHold", "MINHold"))
+    averaging = Setting("[:SENSe]:AVERage[:STATe]", kind=Switch(), get=_averages, set=_average)
     settings = (
         Setting("[:SENSe]:POWer[:RF]:GAIN:BAND", kind=Word("LOW", "FULL")),
         Setting("[:SENSe]:POWer[:RF]:GAIN[:STATe]", kind=Switch()),
         Setting("[:SENSe]:BANDwidth:TYPE", kind=Word("DB3", "DB6", "IMPulse", "NOISE")),
-        Setting("[:SENSe]:AVERage:TYPE", kind=Word("LOG", "RMS", "SCALar")),
         Setting("[:SENSe]:SWEep:TYPE", kind=Word("SWEep", "FFT")),
         Setting("[:SENSe]:SWEep:TYPE:AUTO", kind=Switch(default=True)),
-        Setting(":TRACe<1-6>:TYPE", kind=Word("WRITe", "AVERage", "MAXHold", "MINHold")),
         Setting("[:SENSe]:LPLot:SWEep:POINts", kind=Number(601, 601, 20_001, whole=True)),
         Setting("[:SENSe]:LPLot:FREQuency:OFFSet:STARt", kind=Number(100, 1, 26.99e9, "HZ")),
         Setting("[:SENSe]:LPLot:FREQuency:OFFSet:STOP", kind=Number(1e6, 100, 27e9, "HZ")),
@@ -81,6 +88,13 @@ class N9030B(_Keysight):
         """Return to swept analysis over the full span."""
         super().reset()
         self.measurement = "SAN"
+
+    def shown(self, trace: int) -> tuple[str, int]:
+        """The type of the trace decides; one that is averaged has the average type, by default of the logarithm."""
+        kind = N9030B.trace_type.of(self, trace)
+        if kind == "AVER":
+            kind = {"LOG": "LOG", "RMS": "POW", "SCAL": "VOLT"}[self.average_type]
+        return kind, 1 if kind == "WRIT" else int(self.averages)
 
     @query(":INSTrument:CATalog")
     def modes(self) -> str:
@@ -142,6 +156,7 @@ class E4408B(_Keysight):
     identity = "Hewlett-Packard, E4408B, US39440123, A.14.06"
     options = "A4H,1AX"
     widest_filter = 5e6
+    averaging = Setting("[:SENSe]:AVERage[:STATe]", kind=Switch())
     points = Setting("[:SENSe]:SWEep:POINts", kind=Number(401, 101, 8192, whole=True))
     rbw = Setting(
         "[:SENSe]:BANDwidth[:RESolution]",
@@ -151,3 +166,7 @@ class E4408B(_Keysight):
         set=Analyzer.set_rbw,
     )
     settings = (Setting("[:SENSe]:DETector[:FUNCtion]", kind=Word("POSitive", "SAMPle", "NEGative", "AVERage")),)
+
+    def shown(self, trace: int) -> tuple[str, int]:
+        """One switch decides; what is averaged is the logarithm."""
+        return ("LOG", int(self.averages)) if self.averaging else ("WRIT", 1)

@@ -21,6 +21,17 @@ class FSW(Analyzer):
 
     points = Setting("[:SENSe]:SWEep[:WINDow]:POINts", kind=Number(1001, 101, 100_001, whole=True))
     averages = Setting("[:SENSe]:AVERage:COUNt", "[:SENSe]:SWEep:COUNt", kind=Number(0, 0, 200_000, whole=True))
+    average_type = Setting("[:SENSe]:AVERage:TYPE", kind=Word("VIDeo", "LINear", "POWer"))
+    trace_mode = Setting(
+        ":DISPlay[:WINDow<1-6>]:TRACe<1-6>:MODE",
+        kind=Word("WRITe", "MAXHold", "MINHold", "AVERage", "VIEW", "BLANk"),
+    )
+    averaging = Setting(
+        "[:SENSe]:AVERage[:STATe]",
+        kind=Switch(),
+        get=lambda self: FSW.trace_mode.of(self, 1, 1) == "AVER",
+        set=lambda self, on: self.values.update({("trace_mode", (1, 1)): "AVER" if on else "WRIT"}),
+    )
     format = Setting(":FORMat[:DATA]", kind=Word("ASCii", "REAL", default="ASC"))
     peak_excursion = Setting(":CALCulate<1-6>:MARKer<1-16>:PEXCursion", kind=Number(6, 0, 80, "DB"))
     settings = (
@@ -28,10 +39,6 @@ class FSW(Analyzer):
         Setting(":INPut:ATTenuation:AUTO", kind=Switch(default=True)),
         Setting("[:SENSe]:POWer:RLEVel", kind=Number(0, -130, 30, "DBM")),
         Setting(":DISPlay[:WINDow<1-6>]:TRACe<1-6>:Y[:SCALe]:RLEVel", kind=Number(0, -130, 30, "DBM")),
-        Setting(
-            ":DISPlay[:WINDow<1-6>]:TRACe<1-6>:MODE",
-            kind=Word("WRITe", "MAXHold", "MINHold", "AVERage", "VIEW", "BLANk"),
-        ),
         Setting(":DISPlay:FORMat", kind=Word("SINGle", "SPLit")),
         Setting(
             "[:SENSe]:DETector<1-6>[:FUNCtion]",
@@ -46,6 +53,13 @@ class FSW(Analyzer):
         super().reset()
         self.channels = {"Spectrum": "SANALYZER"}
         self.channel = "Spectrum"
+
+    def shown(self, trace: int) -> tuple[str, int]:
+        """The mode of the trace decides; one that is averaged has the average type, by default of the logarithm."""
+        kind = FSW.trace_mode.of(self, 1, trace)
+        if kind == "AVER":
+            kind = {"VID": "LOG", "LIN": "VOLT", "POW": "POW"}[self.average_type]
+        return kind, max(1, int(self.averages))
 
     def _marker(self, window: int, number: int) -> float:
         return self.markers.get(number, self._center())

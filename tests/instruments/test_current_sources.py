@@ -159,10 +159,18 @@ def test_no_output_is_switched_on_with_a_level_that_is_not_zero(source_of: Any, 
 
 
 @pytest.mark.parametrize("driver", ALL)
-def test_a_range_that_someone_has_changed_stops_the_next_current(source_of: Any, driver: Any) -> None:
+def test_a_range_that_someone_has_changed_is_said_with_the_compliance_and_with_the_next_current(
+    source_of: Any, driver: Any
+) -> None:
     source, mock = source_of(driver)
     on(source, mock)
     mock.held[source.RANGE_COMMAND] = "0.1"
+    with pytest.raises(InstrumentError, match="is on range 100 mA"):
+        _ = source.compliance  # for which a bench asks before each current
+    assert mock.sent == []
+    with pytest.raises(InstrumentError, match="is on range 100 mA"):
+        source.set_current(2e-3)
+    mock.sent.clear()
     with pytest.raises(InstrumentError, match="is on range 100 mA"):
         source.set_current(2e-3)
     assert mock.sent == []
@@ -171,8 +179,7 @@ def test_a_range_that_someone_has_changed_stops_the_next_current(source_of: Any,
 @pytest.mark.parametrize("driver", [YokogawaGS200, Keithley2400, Keithley2450])
 def test_an_output_that_is_on_as_a_voltage_source_is_given_no_level(source_of: Any, driver: Any) -> None:
     source, mock = source_of(driver)
-    on(source, mock)
-    mock.held[":SOUR:FUNC"] = "VOLT"
+    mock.held |= {":OUTP": "1", ":SOUR:FUNC": "VOLT"}
     with pytest.raises(InstrumentError, match="was set to ':SOUR:FUNC CURR' and reads back VOLT"):
         source.set_current(2e-3)
     assert mock.sent == []
@@ -200,6 +207,77 @@ def test_an_output_that_does_not_go_on_is_an_error(source_of: Any, driver: Any) 
     assert source.current == 0
 
 
+@pytest.mark.parametrize("driver", ALL)
+def test_an_output_that_someone_has_switched_off_is_not_switched_on_without_a_word(source_of: Any, driver: Any) -> None:
+    source, mock = source_of(driver)
+    on(source, mock)
+    mock.held[":OUTP"] = "0"
+    with pytest.raises(InstrumentError, match="was switched on and reads back off: look for an interlock"):
+        source.set_current(2e-3)
+    assert ":OUTP 1" not in mock.sent
+    source.set_current(2e-3)
+    assert mock.sent[-2:] == [":OUTP 1", f"{source.LEVEL_COMMAND} 2.000000000E-03"]
+
+
+@pytest.mark.parametrize("driver", ALL)
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_source_that_was_switched_off_and_on_is_given_no_current_again(
+    source_of: Any, driver: Any, asks_first: bool
+) -> None:
+    source, mock = source_of(driver)
+    source.set_compliance(2.0)
+    on(source, mock)
+    mock.held = {"*ESR": "128", source.PROTECTION_COMMAND: "21"}
+    if asks_first:
+        assert source.current == 0
+        mock.held["*ESR"] = "0"  # it is told once
+    for _ in range(2):
+        with pytest.raises(InstrumentError, match="was switched off and on and has lost its settings: open the bench"):
+            source.set_current(2e-3)
+    assert ":OUTP 1" not in mock.sent
+    for verb in (lambda: source.compliance, lambda: source.set_compliance(2.0)):
+        with pytest.raises(InstrumentError, match="was switched off and on"):
+            verb()
+    source.make_safe()
+
+
+IN_COMPLIANCE = {
+    YokogawaGS200: ("1024", "2048"),
+    Keithley6221: ("8",),
+    Keithley2400: ("1",),
+    Keithley2450: ("1",),
+}
+
+
+@pytest.mark.parametrize(("driver", "answer"), [(d, answer) for d in ALL for answer in IN_COMPLIANCE[d]])
+def test_a_current_that_does_not_flow_is_an_error_unless_it_is_on_its_way_down(
+    source_of: Any, driver: Any, answer: str
+) -> None:
+    source, mock = source_of(driver)
+    source.set_compliance(2.0)
+    on(source, mock)
+    mock.held[source.LIMITED[0]] = answer
+    for level in (3e-3, 3e-3, -3e-3):
+        with pytest.raises(InstrumentError, match=r"was set to -?3 mA and is in compliance at 2 V: bring the current"):
+            source.set_current(level)
+    source.set_current(-2e-3)
+    mock.held[source.LIMITED[0]] = "0"
+    source.set_current(3e-3)
+
+
+@pytest.mark.parametrize("driver", ALL)
+def test_a_current_is_set_and_read_back_in_one_message(source_of: Any, driver: Any) -> None:
+    source, mock = source_of(driver)
+    on(source, mock)
+    messages: list[str] = []
+    mock.hook = messages.append
+    source.set_current(2e-3)
+    assert len(messages) == 1
+    mock.refused[source.LEVEL_COMMAND] = '-222,"Data out of range;too big"'
+    with pytest.raises(InstrumentError, match=r"says to ':SOUR:.* 3.0+E-03': -222,\"Data out of range;too big\"$"):
+        source.set_current(3e-3)
+
+
 # --- Being safe
 
 
@@ -218,7 +296,7 @@ def test_an_output_is_switched_off_even_if_its_level_can_not_be_set(source_of: A
     source, mock = source_of(driver)
     on(source, mock)
     mock.refused[source.LEVEL_COMMAND] = '-221,"Settings conflict"'
-    with pytest.raises(ExceptionGroup, match=f"{driver.__name__} was not switched off: .*-221"):
+    with pytest.raises(InstrumentError, match=f"{driver.__name__} at .*: was not switched off: .*-221"):
         source.make_safe()
     assert mock.held[":OUTP"] == "0"
 
@@ -228,7 +306,7 @@ def test_an_output_that_stays_on_is_said(source_of: Any, driver: Any) -> None:
     source, mock = source_of(driver)
     on(source, mock)
     mock.stuck.add(":OUTP")
-    with pytest.raises(ExceptionGroup, match="was switched off and reads back on: switch it off by hand"):
+    with pytest.raises(InstrumentError, match="was switched off and reads back on: switch it off by hand"):
         source.make_safe()
 
 

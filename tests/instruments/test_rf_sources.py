@@ -100,8 +100,37 @@ def test_an_output_that_stays_on_is_said(generator_of: Any, driver: Any) -> None
     generator, mock = generator_of(driver)
     generator.set_tone(1e9, 1e-3)
     mock.stuck.add(":OUTP")
-    with pytest.raises(ExceptionGroup, match="reads back on: switch it off by hand"):
+    with pytest.raises(InstrumentError, match="reads back on: switch it off by hand"):
         generator.make_safe()
+    for power in (0.0, 1e-3):  # with which it would be set up anew
+        with pytest.raises(InstrumentError, match="reads back on: switch it off by hand"):
+            generator.set_tone(1e9, power)
+
+
+@pytest.mark.parametrize("driver", ALL)
+def test_a_tone_of_an_output_that_is_on_is_set_and_read_back_in_one_message(generator_of: Any, driver: Any) -> None:
+    generator, mock = generator_of(driver)
+    generator.set_tone(1e9, 1e-3)
+    messages: list[str] = []
+    mock.hook = messages.append
+    generator.set_tone(2e9, 1e-4)
+    assert len(messages) == 1
+    mock.refused[":POW"] = '-222,"Data out of range"'
+    with pytest.raises(InstrumentError, match=r"says to ':FREQ 3000000000.000;:POW 0.00': -222"):
+        generator.set_tone(3e9, 1e-3)
+
+
+@pytest.mark.parametrize("driver", ALL)
+def test_a_generator_that_was_switched_off_and_on_puts_nothing_out_again(generator_of: Any, driver: Any) -> None:
+    generator, mock = generator_of(driver)
+    generator.set_tone(1e9, 1e-3)
+    mock.held = {"*ESR": "128"}
+    mock.sent.clear()
+    for _ in range(2):
+        with pytest.raises(InstrumentError, match="was switched off and on and has lost its settings: open the bench"):
+            generator.set_tone(1e9, 1e-3)
+    assert ":OUTP 1" not in mock.sent
+    generator.make_safe()
 
 
 @pytest.mark.parametrize("driver", ALL)
@@ -126,7 +155,8 @@ def test_what_a_generator_does_not_have_is_refused(
     generator, mock = generator_of(driver)
     with pytest.raises(LimitError, match=f"{driver.__name__} asked for"):
         generator.set_tone(frequency, power)
-    assert mock.sent == []
+    assert not {unit.split()[0] for unit in mock.sent} & {":FREQ", ":POW"}
+    assert ":OUTP 1" not in mock.sent
 
 
 @pytest.mark.parametrize("stuck", [":FREQ", ":POW"])

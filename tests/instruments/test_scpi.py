@@ -62,9 +62,47 @@ def test_several_questions_at_once_tell_of_errors_too(meter: Any, mock: Any) -> 
     meter.write(":C 3")
     with pytest.raises(InstrumentError, match=r"says to ':C 3': -222,\"Data out of range;too big\"; -113,"):
         meter.ask_all(":A?", ":B?")
-    mock.answers[":A?;:B?;:SYST:ERR?"] = '1;0,"No error"'
+    mock.answers[":A?;:B?;*ESR?;:SYST:ERR?"] = '1;0;0,"No error"'
     with pytest.raises(InstrumentError, match="gave 1 answers to 2 questions"):
         meter.ask_all(":A?", ":B?")
+    mock.answers[":A?;:B?;*ESR?;:SYST:ERR?"] = '1;32;-113,"Undefined header;:B?"'
+    with pytest.raises(InstrumentError, match=r'-113,"Undefined header;:B\?"'):
+        meter.ask_all(":A?", ":B?")
+    mock.answers[":A?;:B?;*ESR?;:SYST:ERR?"] = "1;2;0"
+    with pytest.raises(InstrumentError, match="no error number"):
+        meter.ask_all(":A?", ":B?")
+
+
+def test_what_a_setting_came_to_is_in_the_answer_to_its_own_message(meter: Any, mock: Any) -> None:
+    messages: list[str] = []
+    mock.hook = messages.append
+    assert meter.ask_all(":A?", first=":A 1;:B 2") == ["1"]
+    assert meter.ask_all(":B?", first=":A?") == ["1", "2"]
+    assert meter.ask_all(first=":A 3") == []
+    assert messages == [
+        ":A 1;:B 2;:A?;*ESR?;:SYST:ERR?",
+        ":A?;:B?;*ESR?;:SYST:ERR?",
+        ":A 3;*ESR?;:SYST:ERR?",
+    ]
+    mock.refused[":A"] = '-222,"Data out of range"'
+    with pytest.raises(InstrumentError, match=r"says to ':A 4': -222"):
+        meter.ask_all(":A?", first=":A 4")
+
+
+def test_an_instrument_that_was_switched_off_and_on_is_sent_nothing_more_but_what_is_to_be_sent_anyway(
+    meter: Any, mock: Any
+) -> None:
+    mock.held["*ESR"] = "1"
+    assert meter.ask_all(":A?") == ["0"]
+    mock.held["*ESR"] = "+129"
+    mock.errors.append('-221,"Settings conflict"')  # which follows from it
+    with pytest.raises(InstrumentError, match="was switched off and on and has lost its settings: open the bench"):
+        meter.ask_all(":A?")
+    mock.held["*ESR"] = "0"  # it tells once
+    with pytest.raises(InstrumentError, match="was switched off and on"):
+        meter.ask_all(first=":A 1")
+    assert mock.sent == []
+    assert meter.ask_all(":A?", first=":A 1", anyway=True) == ["1"]
 
 
 def test_a_declared_property_of_pymeasure_raises_too(mock: Any, connected: Callable[..., Any]) -> None:
@@ -91,11 +129,19 @@ def test_an_error_queue_without_end_is_not_read_for_ever(meter: Any, mock: Any) 
     assert len(asked) == MOST_ERRORS
 
 
-def test_errors_left_by_others_are_not_blamed_on_the_first_call(mock: Any, connected: Callable[..., Any]) -> None:
+def test_errors_left_by_others_are_kept_and_not_blamed_on_the_first_call(
+    mock: Any, connected: Callable[..., Any]
+) -> None:
     asked: list[str] = []
     mock.hook = asked.append
-    connected(Meter, mock)
+    left = ('-222,"Data out of range"', '+802,"Output blocked by interlock"')
+    mock.errors += left
+    assert connected(Meter, mock).found_errors == left
     assert asked[-1] == "*CLS"
+    mock.answers[":SYST:ERR?"] = '-350,"Queue overflow"'
+    assert len(connected(Meter, mock).found_errors) == MOST_ERRORS
+    del mock.answers[":SYST:ERR?"]
+    assert connected(Meter, mock).found_errors == ()
 
 
 def test_an_answer_that_is_no_error_number_is_no_all_clear(meter: Any, mock: Any) -> None:

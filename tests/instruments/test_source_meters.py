@@ -47,6 +47,35 @@ def test_nothing_is_measured_while_the_output_is_off(meter_of: Any, driver: Any)
 
 
 @pytest.mark.parametrize("driver", BOTH)
+def test_the_current_limit_is_no_current_of_the_device(meter_of: Any, driver: Any) -> None:
+    meter, mock = meter_of(driver)
+    meter.set_current_limit(1e-6)
+    meter.set_voltage(0.1)
+    mock.answers[":READ?"] = "+1.000000E-06"
+    mock.held[meter.LIMITED[0]] = "1"
+    with pytest.raises(InstrumentError, match="is at its current limit of 1 µA: lower the voltage of 100 mV, or raise"):
+        _ = meter.measured_current
+    meter.set_voltage(0.2)  # which is no error: a device may be switched up to a current
+    mock.held[meter.LIMITED[0]] = "0"
+    assert meter.measured_current == 1e-6
+
+
+@pytest.mark.parametrize("driver", BOTH)
+def test_a_meter_that_is_off_or_was_off_measures_nothing(meter_of: Any, driver: Any) -> None:
+    meter, mock = meter_of(driver)
+    mock.answers[":READ?"] = "+1.000000E-08"
+    meter.set_current_limit(1e-6)
+    meter.set_voltage(0.1)
+    mock.held[":OUTP"] = "0"
+    with pytest.raises(InstrumentError, match="reads back off"):
+        _ = meter.measured_current
+    meter.set_voltage(0.1)
+    mock.held = {"*ESR": "128"}
+    with pytest.raises(InstrumentError, match="was switched off and on and has lost its settings"):
+        _ = meter.measured_current
+
+
+@pytest.mark.parametrize("driver", BOTH)
 @pytest.mark.parametrize("answer", ["+9.910000E+37", "+9.9E37", "OVERFLOW", "+1.0E-3,+2.0E-3"])
 def test_an_overflow_is_no_current(meter_of: Any, driver: Any, answer: str) -> None:
     meter, mock = meter_of(driver)

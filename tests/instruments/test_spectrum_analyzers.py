@@ -31,8 +31,7 @@ def answer_with(mock: Any, levels: Any) -> None:
     content = np.column_stack([frequencies, levels]).astype("<f8").tobytes()
     mock.answers |= {
         ":READ:SAN1?": b"#%d%d" % (len(str(len(content))), len(content)) + content + b"\n",
-        ":INIT:IMM;*OPC?": "1",
-        ":TRAC:DATA? TRACE1": ",".join(f"{level:.9E}" for level in levels),
+        ":INIT:IMM;*WAI;:TRAC:DATA? TRACE1": ",".join(f"{level:.9E}" for level in levels),
     }
 
 
@@ -69,22 +68,49 @@ def test_the_noise_bandwidth_of_a_gaussian_is_its_area_over_its_width() -> None:
     assert np.trapezoid(np.exp(-math.log(2) * (2 * detuning) ** 2), detuning) == pytest.approx(GAUSSIAN, rel=1e-9)
 
 
-@pytest.mark.parametrize("driver", ALL)
-def test_traces_are_averaged_in_power(analyzer_of: Any, driver: Any) -> None:
+@pytest.mark.parametrize("driver", [KeysightXSeries, RohdeSchwarzFSW])
+def test_an_analyzer_that_can_average_power_does_so_itself(analyzer_of: Any, driver: Any) -> None:
     analyzer, mock = analyzer_of(driver)
+    messages: list[str] = []
+    mock.hook = messages.append
+    for averages, kind in ((1000, "AVER"), (1, "WRIT")):
+        analyzer.configure(START, STOP, rbw=RBW, averages=averages)
+        assert (mock.held[driver.COUNT], mock.held[driver.TRACE]) == (str(averages), kind)
+        assert mock.held[":SENS:AVER:TYPE"] in {"RMS", "POW"}
+        messages.clear()
+        assert analyzer.trace().averages == averages
+        assert len(messages) == 2
+    mock.stuck.add(driver.TRACE)
+    with pytest.raises(InstrumentError, match=f"was set to '{driver.TRACE} AVER' and reads back WRIT"):
+        analyzer.configure(START, STOP, rbw=RBW, averages=2)
+
+
+def test_an_analyzer_waits_for_all_sweeps_that_it_averages(analyzer_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for driver in ALL:
+        analyzer, _ = analyzer_of(driver)  # which sweeps for 0.1 s
+        waited: list[float] = []
+        monkeypatch.setattr(analyzer.adapter.connection, "set_timeout", waited.append)
+        analyzer.configure(START, STOP, rbw=RBW, averages=100)
+        analyzer.trace()
+        assert max(waited) >= (0.1 if driver is AgilentE4408B else 10.0)
+
+
+def test_traces_of_an_analyzer_that_averages_the_logarithm_are_averaged_here_in_power(analyzer_of: Any) -> None:
+    analyzer, mock = analyzer_of(AgilentE4408B)
     analyzer.configure(START, STOP, rbw=RBW, averages=1)
     once = analyzer.trace().density
     analyzer.configure(START, STOP, rbw=RBW, averages=2)
     sweeps = iter([0.0, 20.0])  # one a hundred times the other
 
     def next_sweep(message: str) -> None:
-        if message in {":READ:SAN1?", ":INIT:IMM;*OPC?"}:
+        if message.startswith(":INIT:IMM"):
             answer_with(mock, LEVELS + next(sweeps))
 
     mock.hook = next_sweep
     twice = analyzer.trace()
     np.testing.assert_allclose(twice.density, 50.5 * once, rtol=1e-8)
     assert twice.averages == 2
+    assert mock.held[":SENS:AVER:STAT"] == "0"
 
 
 @pytest.mark.parametrize("driver", ALL)
@@ -110,7 +136,16 @@ def test_a_setting_that_someone_has_changed_is_noticed(analyzer_of: Any, driver:
     analyzer, mock = analyzer_of(driver)
     analyzer.configure(START, STOP, rbw=RBW, averages=1)
     mock.held[":SENS:FREQ:STOP"] = "3.2E8"
-    with pytest.raises(InstrumentError, match=r"is now at .*stop=320000000.0.*: use configure again"):
+    with pytest.raises(InstrumentError, match=r"FREQ:STOP\?'.* 310000000.000 and now with 3.2E8: use configure"):
+        analyzer.trace()
+    analyzer.configure(START, STOP, rbw=RBW, averages=1)
+    detector = next(setting for setting in driver.MODE if ":DET" in setting).split()[0]
+    mock.held[detector] = "POS"
+    with pytest.raises(InstrumentError, match=f"{detector}.* and now with POS: use configure again"):
+        analyzer.trace()
+    analyzer.configure(START, STOP, rbw=RBW, averages=1)
+    mock.held["*ESR"] = "128"
+    with pytest.raises(InstrumentError, match="was switched off and on"):
         analyzer.trace()
 
 
@@ -129,7 +164,7 @@ def test_an_overload_during_a_sweep_is_an_error(analyzer_of: Any, driver: Any) -
     analyzer, mock = analyzer_of(driver)
     analyzer.configure(START, STOP, rbw=RBW, averages=1)
     mock.errors.append('+780,"IF Overload"')
-    with pytest.raises(InstrumentError, match=r"says to ':(READ|TRAC).*: \+780"):
+    with pytest.raises(InstrumentError, match=r"says to ':(READ|INIT).*: \+780"):
         analyzer.trace()
 
 

@@ -25,6 +25,18 @@ def test_a_voltage_is_one_reading_of_the_channel(voltmeter: tuple[Any, Any]) -> 
     )
 
 
+def test_what_went_wrong_while_measuring_is_no_voltage(voltmeter: tuple[Any, Any]) -> None:
+    meter, mock = voltmeter
+    mock.answers[":READ?"] = "-1.23456789E-06"
+    mock.errors.append('+500,"Saved calibration constants corrupted"')
+    with pytest.raises(InstrumentError, match=r"says to ':READ\?': \+500"):
+        _ = meter.voltage
+    assert meter.voltage == -1.23456789e-6
+    mock.held["*ESR"] = "128"
+    with pytest.raises(InstrumentError, match="was switched off and on"):
+        _ = meter.voltage
+
+
 def test_an_overflow_is_no_voltage(voltmeter: tuple[Any, Any]) -> None:
     meter, mock = voltmeter
     mock.answers[":READ?"] = "+9.9E37"
@@ -32,8 +44,9 @@ def test_an_overflow_is_no_voltage(voltmeter: tuple[Any, Any]) -> None:
         _ = meter.voltage
 
 
-def test_a_meter_that_was_switched_off_and_on_is_noticed(voltmeter: tuple[Any, Any]) -> None:
+def test_a_setting_that_someone_has_changed_is_noticed(voltmeter: tuple[Any, Any]) -> None:
     meter, mock = voltmeter
+    mock.answers[":READ?"] = "-1.23456789E-06"
     mock.held |= {":SENS:CHAN": "1", ":SENS:VOLT:NPLC": "5"}
     with pytest.raises(InstrumentError, match=r"was set to channel and periods \[2.0, 1.0\] and is at \[1.0, 5.0\]"):
         _ = meter.voltage
