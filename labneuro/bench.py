@@ -157,7 +157,7 @@ class BenchFile:
         `told` is called for each part when the bench is left, right after it was made safe or failed to be.
         What fails on leaving is raised; if an exception is already on its way, it is added to its notes.
         """
-        bench = Bench(self, _CLOCKS[self.clock]())
+        bench = Bench(self, new_clock(self))
         try:
             if self.rack is not None:
                 bench.rack = self.rack.build(bench.clock)
@@ -235,6 +235,11 @@ class Bench:
 def _tried(what: str, action: Callable[[], None]) -> None:
     """Do `action`; what it raises is raised again with `what` in front."""
     raise_all(what, try_all([action]))
+
+
+def new_clock(bench: BenchFile) -> Clock:
+    """Return the clock of a bench."""
+    return _CLOCKS[bench.clock]()
 
 
 def shipped() -> dict[str, Path]:

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 
 import labneuro
-from labneuro.commands import looking, running
+from labneuro.commands import bench, looking, running
 from labneuro.commands.parsing import Parser, UsageError, flag
 
 # Errors that the input is to blame for, by module: an error whose module isn't loaded can't have been raised.
@@ -56,6 +56,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "watch": looking.watch,
     "runs": looking.runs,
     "diff": looking.diff,
+    "bench": bench.bench,
     "list": looking.list_installed,
     "show": looking.show,
     "plot": looking.plot,

@@ -57,5 +57,9 @@ class RackPlan(ABC):
         """Return the plan that a table describes. Raises what `values` and `refusal` make."""
 
     @abstractmethod
+    def warm_up(self) -> None:
+        """Compile what the devices need, so that no client waits for that."""
+
+    @abstractmethod
     def build(self, clock: Clock) -> Rack:
         """Wire everything and switch it on."""

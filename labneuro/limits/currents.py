@@ -17,6 +17,7 @@ from labneuro.limits.guard import (
     Limits,
     MaxPower,
     MaxVoltage,
+    OwnLimit,
     Place,
     check_level,
     check_power,
@@ -64,6 +65,9 @@ class LimitedCurrentSource(Guard[CurrentSource, CurrentSourceLimits], CurrentSou
         self.set_compliance(self._limits.max_compliance)
         asked = format_quantity(self._limits.max_compliance, "V")
         self._check_compliance(self.compliance, f"a compliance of {asked} was set and reads back as")
+
+    def own_limit(self) -> OwnLimit | None:
+        return OwnLimit("compliance", self.compliance, self._limits.max_compliance, "V")
 
     @property
     def compliance(self) -> float:

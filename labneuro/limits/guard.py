@@ -45,6 +45,16 @@ class UnsafeError(RuntimeError):
 
 
 @dataclass(frozen=True)
+class OwnLimit:
+    """What an instrument limits its output to: `held`, as read back, where a bench allows `allowed`, both in `unit`."""
+
+    name: str
+    held: float
+    allowed: float
+    unit: str
+
+
+@dataclass(frozen=True)
 class Place:
     """Where a part stands, for messages: its bench, its name, and file:line of each limit given."""
 
@@ -122,6 +132,10 @@ class Guard(Role, Generic[R, L]):
         if not safe:
             raise UnsafeError(self._place.says(f"not confirmed safe: {words}: switch it off by hand"))
         return words
+
+    def own_limit(self) -> "OwnLimit | None":
+        """Return what the instrument itself limits its output to, as it stands; None if it can't."""
+        return None
 
     def account(self, verb: str, arguments: Mapping[str, object]) -> None:
         """Count an action of an earlier part of the run in what the run may do in all; nothing is sent."""

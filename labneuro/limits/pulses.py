@@ -10,7 +10,7 @@ from typing import Annotated, cast
 
 from annotated_types import Ge, Gt
 
-from labneuro.limits.guard import ROUNDING, Guard, Limits, Loss, MaxVoltage, against, compared, real
+from labneuro.limits.guard import ROUNDING, Guard, Limits, Loss, MaxVoltage, OwnLimit, against, compared, real
 from labneuro.parameters import ParameterError
 from labneuro.roles import PulseGenerator
 from labneuro.signals import Pulses
@@ -66,6 +66,9 @@ class LimitedPulseGenerator(Guard[PulseGenerator, PulseLimits], PulseGenerator):
         most = self._limits.max_amplitude / self._gain
         self._inner.set_amplitude_limit(most)
         self._check_own_limit(self.amplitude_limit, most, "V", "max_amplitude")
+
+    def own_limit(self) -> OwnLimit | None:
+        return OwnLimit("amplitude limit", self.amplitude_limit, self._limits.max_amplitude / self._gain, "V")
 
     @property
     def amplitude_limit(self) -> float:

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from labneuro.limits.guard import ROUNDING, BandEdge, Guard, Limits, Loss, MaxPower, Place, against, compared, real
+from labneuro.limits.guard import (
+    ROUNDING,
+    BandEdge,
+    Guard,
+    Limits,
+    Loss,
+    MaxPower,
+    OwnLimit,
+    Place,
+    against,
+    compared,
+    real,
+)
 from labneuro.roles import RFSource
 from labneuro.units import FloatArray, format_quantity
 
@@ -38,6 +50,9 @@ class LimitedRFSource(Guard[RFSource, RFLimits], RFSource):
         most = self._limits.max_power / power_gain(self._limits.loss)
         self._inner.set_power_limit(most)
         self._check_own_limit(self.power_limit, most, "W", "max_power")
+
+    def own_limit(self) -> OwnLimit | None:
+        return OwnLimit("power limit", self.power_limit, self._limits.max_power / power_gain(self._limits.loss), "W")
 
     @property
     def power_limit(self) -> float:

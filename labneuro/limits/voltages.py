@@ -11,7 +11,17 @@ import numpy as np
 from annotated_types import Gt
 
 from labneuro.limits.currents import ZERO_ERROR, MaxCurrent, walk
-from labneuro.limits.guard import Guard, Limits, MaxPower, MaxVoltage, check_level, check_power, check_protection, real
+from labneuro.limits.guard import (
+    Guard,
+    Limits,
+    MaxPower,
+    MaxVoltage,
+    OwnLimit,
+    check_level,
+    check_power,
+    check_protection,
+    real,
+)
 from labneuro.roles import SourceMeter
 from labneuro.units import FloatArray, Unit, format_quantity
 
@@ -43,6 +53,9 @@ class LimitedSourceMeter(Guard[SourceMeter, SourceMeterLimits], SourceMeter):
         self.set_current_limit(self._limits.max_current)
         asked = format_quantity(self._limits.max_current, "A")
         self._check_current_limit(self.current_limit, f"a current limit of {asked} was set and reads back as")
+
+    def own_limit(self) -> OwnLimit | None:
+        return OwnLimit("current limit", self.current_limit, self._limits.max_current, "A")
 
     @property
     def current_limit(self) -> float:

@@ -6,7 +6,6 @@ Port of each: `input`, a function of the settings of a sweep that returns the tr
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,26 +13,8 @@ from labneuro.clock import Clock
 from labneuro.simulators.rack.instrument import Instrument
 from labneuro.simulators.rack.parameters import Number, Switch, Word
 from labneuro.simulators.rack.table import Setting, command
+from labneuro.simulators.receiver import Sweep
 from labneuro.units import FloatArray
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """What an analyzer asks of its input: `points` from `start` to `stop`, Hz, with the filter `rbw`, Hz.
-
-    averages: of how many sweeps the trace is the mean in power; any other mean is made of single sweeps.
-    """
-
-    start: float
-    stop: float
-    points: int
-    rbw: float
-    averages: int
-
-    @property
-    def frequency(self) -> FloatArray:
-        """The points' frequencies, Hz."""
-        return np.linspace(self.start, self.stop, self.points)
 
 
 def quiet(sweep: Sweep) -> FloatArray:
@@ -63,6 +44,9 @@ TRACE = Word(*(f"TRACE{number}" for number in range(1, 7)))
 
 class Analyzer(Instrument):
     """What every analyzer here has: a span, a filter, sweeps."""
+
+    noise_bandwidth = math.sqrt(math.pi / math.log(2)) / 2
+    """Equivalent noise bandwidth of its filters over their resolution bandwidth: that of Gaussian ones."""
 
     lowest = 0.0
     highest = 26.5e9

@@ -14,7 +14,7 @@ from labneuro.clock import Clock
 from labneuro.simulators.rack.parameters import Number
 from labneuro.simulators.rack.replies import Format, scientific
 from labneuro.simulators.rack.scpi import Commands, Handler, Program, ScpiError
-from labneuro.simulators.rack.status import OPERATION_COMPLETE, Register, Status
+from labneuro.simulators.rack.status import OPERATION_COMPLETE, REQUEST, Register, Status
 from labneuro.simulators.rack.table import Setting, command, declare, query
 
 _log = logging.getLogger(__name__)
@@ -25,12 +25,17 @@ class LineLostError(Exception):
 
 
 class Session:
-    """One client's connection: `output` is the response it hasn't read yet."""
+    """One client's connection: `output` is the response it hasn't read yet.
 
-    __slots__ = ("output",)
+    reasons: the enabled bits of the status byte at the last look. requests_service: one has come up since the poll.
+    """
+
+    __slots__ = ("output", "reasons", "requests_service")
 
     def __init__(self) -> None:
         self.output = b""
+        self.reasons = 0
+        self.requests_service = False
 
 
 class Instrument:
@@ -99,7 +104,7 @@ class Instrument:
     def proceed(self) -> float:
         """Carry on with messages that had to wait; return the time on the clock from which more can be done.
 
-        Infinity: nothing waits.
+        Infinity: nothing waits, and no `*OPC` is to be reported.
         """
         while self._waiting:
             if self._resume_at is not None:
@@ -107,7 +112,8 @@ class Instrument:
                     return self._resume_at
                 self._resume_at = None
             self._execute(*self._waiting.popleft())
-        return math.inf
+        self._complete()
+        return self._busy_until if self._completion_asked else math.inf
 
     def waits(self, session: Session) -> bool:
         """Whether a message of this session is still being executed."""
@@ -121,33 +127,53 @@ class Instrument:
         self._waiting = deque(waiting for waiting in self._waiting if waiting[0] is not session)
 
     def status_byte(self, session: Session) -> int:
-        """Return the status byte as a serial poll gives it to this session."""
+        """Return the status byte as a serial poll gives it: bit 6 is this session's service request, which ends."""
+        byte = self.look(session)
+        requested, session.requests_service = session.requests_service, False
+        return byte | REQUEST if requested else byte & ~REQUEST
+
+    def look(self, session: Session) -> int:
+        """Return the status byte, its summary in bit 6; an enabled bit that has come up requests service.
+
+        A request lasts until the poll, or until no reason for it is left.
+        """
         self._complete()
-        return self.status.byte(message_available=bool(session.output))
+        byte = self.status.byte(message_available=bool(session.output))
+        reasons = byte & self.status.request_enable
+        new = reasons & ~session.reasons
+        session.requests_service = bool(new or (reasons and session.requests_service))
+        session.reasons = reasons
+        return byte
 
     def _execute(self, session: Session, program: Program, replies: list[str]) -> None:
         calls, failure = program
-        for place, (handler, suffixes, parameters) in enumerate(calls):
+        status = self.status
+        remaining = iter(calls)
+        for handler, suffixes, parameters in remaining:
             try:
                 reply = handler(self, suffixes, parameters)
                 if reply is not None:
                     replies.append(reply)
             except ScpiError as error:
-                self.status.report(error)
+                status.report(error)
                 if -200 < error.code < 0:  # a command error discards the rest of its message
                     failure = None
                     break
             except Exception:  # noqa: BLE001  whatever stands behind the ports, the wire has its own way to say it
                 _log.exception("%s failed", self.identity)
-                self.status.report(ScpiError(-310))
+                status.report(ScpiError(-310))
+            if status.request_enable:
+                self.look(session)
             if self._resume_at is not None:
-                self._waiting.appendleft((session, (calls[place + 1 :], failure), replies))
+                self._waiting.appendleft((session, (tuple(remaining), failure), replies))
                 return
         if failure:
-            self.status.report(failure)
+            status.report(failure)
         if replies:
             text = replies[0] if len(replies) == 1 else ";".join(replies)
             session.output = (text + "\n").encode("latin-1")
+        if status.request_enable:
+            self.look(session)
 
     def wait(self, seconds: float) -> None:
         """Let the message that is being executed, and all after it, wait: for a command that takes time."""

@@ -6,23 +6,22 @@ from labneuro.clock import Clock
 from labneuro.simulators.rack.keithley import Buffered
 from labneuro.simulators.rack.parameters import Number, Omissible, Switch, Word
 from labneuro.simulators.rack.scpi import ScpiError
+from labneuro.simulators.rack.sources import Source, Terminals, driven
 from labneuro.simulators.rack.table import Setting, command, query, switches
 
 _OUTPUT_LINE = Number(1, 1, 6, whole=True)
 
 
-class Keithley6221(Buffered):
-    """A direct and alternating current source.
+class Keithley6221(Buffered, Source):
+    """A direct and alternating current source; in a wave, its peak is at the terminals.
 
-    Ports: `current` through its terminals, A, 0 while it is off (in a wave, its peak); `resistance` of what it drives,
-    ohm; `voltmeter`: the reading of a 2182A on its serial port, V, or None without one.
+    Ports: those of each source; `voltmeter`: the reading of a 2182A on its serial port, V, or None without one.
     """
 
     identity = "KEITHLEY INSTRUMENTS INC.,MODEL 6221,1212121,D03  /700x"
     _RANGES = (2e-9, 20e-9, 200e-9, 2e-6, 20e-6, 200e-6, 2e-3, 20e-3, 100e-3)
 
     def __init__(self, clock: Clock) -> None:
-        self.resistance = lambda: 50.0
         self.voltmeter = lambda: None
         super().__init__(clock)
 
@@ -32,47 +31,49 @@ class Keithley6221(Buffered):
         self._range = 0.1
         super().reset()
 
-    @property
-    def current(self) -> float:
-        """Current through the terminals, A; the compliance holds it."""
-        if not self.output:
-            return 0.0
+    def settled(self) -> Terminals:
+        """Return what the terminals come to."""
         level = self.wave_amplitude + abs(self.wave_offset) if self._armed == "WAVE" else self.level
-        if abs(level * self.resistance()) > self.compliance:
-            self.status.registers["MEASurement"].switch(1 << 3, on=True)
-            return math.copysign(self.compliance / self.resistance(), level)
-        self.status.registers["MEASurement"].switch(1 << 3, on=False)
-        return level
+        return driven(level, self.compliance, self.resistance(), by_voltage=False)
 
-    @property
-    def voltage(self) -> float:
-        """Voltage across the terminals, V."""
-        return self.current * self.resistance()
+    def terminals(self) -> Terminals:
+        """Return what stands at the terminals now; compliance is a condition of the measurement register."""
+        terminals = super().terminals()
+        self.status.registers["MEASurement"].switch(1 << 3, on=terminals[2])
+        return terminals
+
+    def _put_out(self) -> None:
+        self.terminals()
+        self.changed()
 
     def _switch(self, on: bool) -> None:
         self.output = on
-        self.changed()
+        self._put_out()
 
     def _set_level(self, level: float) -> None:
         if self._armed:
             raise ScpiError(-221, self._armed)
         if self.autorange:
-            self._range = next(r for r in self._RANGES if abs(level) <= 1.05 * r)
+            self._change_range(next(r for r in self._RANGES if abs(level) <= 1.05 * r))
         elif abs(level) > 1.05 * self._range:
             raise ScpiError(-222, str(level))
         self.level = level
-        self.changed()
+        self._put_out()
 
     def _set_range(self, value: float) -> None:
         if abs(self.level) > 1.05 * value:
             raise ScpiError(-221, f"level {self.level}")
-        self._range = value
+        self._change_range(value)
         self.autorange = False
-        self.changed()
+        self._put_out()
+
+    def _change_range(self, full: float) -> None:
+        old, self._range = self._range, full
+        self.spike(old, full, by_voltage=False)
 
     def _set_compliance(self, volts: float) -> None:
         self.compliance = volts
-        self.changed()
+        self._put_out()
 
     def _set_high(self, amperes: float) -> None:
         self.delta_high, self.delta_low = amperes, -amperes
@@ -158,10 +159,10 @@ class Keithley6221(Buffered):
         readings = list[float]()
         for level in (self.delta_high, self.delta_low):
             self.level = level
-            self.changed()
+            self._put_out()
             readings.append(float(self.voltmeter() or 0.0))
         self.level = kept
-        self.changed()
+        self._put_out()
         reading = [(readings[0] - readings[1]) / 2, self.clock.now()]
         self.store(reading)
         return ",".join(map(type(self).number, reading))

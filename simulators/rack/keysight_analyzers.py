@@ -156,6 +156,7 @@ class E4408B(_Keysight):
     identity = "Hewlett-Packard, E4408B, US39440123, A.14.06"
     options = "A4H,1AX"
     widest_filter = 5e6
+    noise_bandwidth = 1.128  # four synchronously tuned poles (Agilent Application Note 1303)
     averaging = Setting("[:SENSe]:AVERage[:STATe]", kind=Switch())
     points = Setting("[:SENSe]:SWEep:POINts", kind=Number(401, 101, 8192, whole=True))
     rbw = Setting(

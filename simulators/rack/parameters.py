@@ -33,7 +33,7 @@ class Kind(Protocol[T]):
         ...
 
 
-_DIGITS = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d\d?)?", re.ASCII)
+_NUMERALS = "0123456789+-.eE"
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*[eE]\s*[+-]?\d+)?)\s*([A-Za-z%/]*)", re.ASCII)
 _BASES = {"H": 16, "Q": 8, "B": 2}
 _PREFIXES = {
@@ -80,7 +80,12 @@ class Number:
 
     def read(self, text: str, instrument: Any) -> float:
         """Return the number that `text` means, coerced as the instrument would."""
-        value = float(text) if len(text) < 40 and _DIGITS.fullmatch(text) else self._spelled(text, instrument)
+        try:
+            value = float(text) if len(text) < 40 and not text.strip(_NUMERALS) else math.inf
+        except ValueError:
+            value = math.inf
+        if math.isinf(value):
+            value = self._spelled(text, instrument)
         if self.infinite and abs(value) >= 9.9e37:
             return math.copysign(math.inf, value)
         if self.whole and math.isfinite(value):

@@ -4,6 +4,7 @@ Nothing here knows the state of an instrument, so one compiled message serves fo
 """
 
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -98,7 +99,7 @@ Program = tuple[tuple[Call, ...], ScpiError | None]
 
 _WORD = re.compile(r"(\[)?:?([*A-Za-z][A-Za-z0-9_]*)(?:<(\d+)-(\d+)>)?(\])?")
 _CACHED = 4096
-_ONE_PARAMETER = re.compile(r"[^,;\"'#()]+")
+_SET_POINT = string.ascii_letters + string.digits + "+-.% "
 _PLAIN = re.compile(r"[^;\"'#()]*")
 _HEADER = re.compile(r"[\s:*]*[A-Za-z*][A-Za-z0-9_:*]*(?:\s*\?)?")
 _ELEMENT = re.compile(
@@ -175,7 +176,7 @@ class Commands:
         """
         text = message.decode("latin-1")
         header, _, data = text.strip().partition(" ")
-        if data and _ONE_PARAMETER.fullmatch(data):  # a set point, unlikely to come again
+        if data and not data.strip(_SET_POINT):  # nothing but these characters; unlikely to come again
             known = self._meanings.get(header.removeprefix(":"))
             if known:
                 return ((known[0].handler, known[1], (data.lstrip(),)),), None

@@ -1,11 +1,9 @@
-"""What source-measure units of Keithley have in common: a source, a limit, what stands at the terminals."""
+"""What source-measure units of Keithley have in common: sources of both quantities, and their ranges."""
 
-import math
-
-from labneuro.clock import Clock
 from labneuro.simulators.rack.keithley import Keithley
 from labneuro.simulators.rack.parameters import Number, Switch, Word
 from labneuro.simulators.rack.scpi import ScpiError
+from labneuro.simulators.rack.sources import Source, Terminals, driven
 from labneuro.simulators.rack.table import Setting
 
 VOLTAGES = (0.2, 2.0, 20.0, 200.0)
@@ -30,57 +28,25 @@ FUNCTION = Word(
 )
 
 
-class SourceMeter(Keithley):
-    """What both have: a source of voltage or current, a limit on the other.
+class SourceMeter(Keithley, Source):
+    """What both have: a source of voltage or current, a limit on the other; the ports are those of each source."""
 
-    Ports: `voltage`, V, and `current`, A, at the terminals, 0 while the output is off; `resistance` there, ohm.
-    """
-
-    output: Setting[bool]
     function: Setting[str]
     voltage_level: Setting[float]
     current_level: Setting[float]
     voltage_limit: Setting[float]
     current_limit: Setting[float]
 
-    def __init__(self, clock: Clock) -> None:
-        self.resistance = lambda: 50.0
-        super().__init__(clock)
-
     def reset(self) -> None:
         """Return to 0 V, output off."""
         super().reset()
         self.changed()
 
-    @property
-    def voltage(self) -> float:
-        """Voltage at the terminals, V."""
-        return self.terminals()[0]
-
-    @property
-    def current(self) -> float:
-        """Current through the terminals, A."""
-        return self.terminals()[1]
-
-    @property
-    def limited(self) -> bool:
-        """Whether the limit holds the output back."""
-        return self.terminals()[2]
-
-    def terminals(self) -> tuple[float, float, bool]:
-        """Return voltage, V, and current, A, at the terminals, and whether the limit holds."""
-        if not self.output:
-            return 0.0, 0.0, False
-        resistance = self.resistance()
+    def settled(self) -> Terminals:
+        """Return what the terminals come to."""
         if self.function == "VOLT":
-            wanted = self.voltage_level / resistance if resistance else math.copysign(math.inf, self.voltage_level)
-            limited = abs(wanted) > self.current_limit
-            current = math.copysign(self.current_limit, wanted) if limited else wanted
-            return (current * resistance if limited else self.voltage_level), current, limited
-        wanted = self.current_level * resistance
-        limited = abs(wanted) > self.voltage_limit
-        voltage = math.copysign(self.voltage_limit, wanted) if limited else wanted
-        return voltage, (voltage / resistance if limited else self.current_level), limited
+            return driven(self.voltage_level, self.current_limit, self.resistance(), by_voltage=True)
+        return driven(self.current_level, self.voltage_limit, self.resistance(), by_voltage=False)
 
     def _switch(self, on: bool) -> None:
         self.output = on
@@ -99,7 +65,7 @@ class SourceMeter(Keithley):
     def _fit(self, quantity: str, level: float, ranges: tuple[float, ...]) -> None:
         """Keep a level on its range, which follows it in autorange."""
         if getattr(self, f"{quantity}_autorange"):
-            self.values[f"{quantity}_range", ()] = next(r for r in ranges if abs(level) <= _OVER * r)
+            self._change_range(quantity, next(r for r in ranges if abs(level) <= _OVER * r))
         elif abs(level) > _OVER * getattr(self, f"{quantity}_range"):
             raise ScpiError(-222, str(level))
         self.values[f"{quantity}_level", ()] = level
@@ -114,9 +80,15 @@ class SourceMeter(Keithley):
     def _choose_range(self, quantity: str, full: float) -> None:
         if abs(getattr(self, f"{quantity}_level")) > _OVER * full:
             raise ScpiError(-221, f"{quantity} level")
-        self.values[f"{quantity}_range", ()] = full
+        self._change_range(quantity, full)
         self.values[f"{quantity}_autorange", ()] = False
         self.changed()
+
+    def _change_range(self, quantity: str, full: float) -> None:
+        old, by_voltage = getattr(self, f"{quantity}_range"), self.function == "VOLT"
+        self.values[f"{quantity}_range", ()] = full
+        if by_voltage == (quantity == "voltage"):
+            self.spike(old, full, by_voltage=by_voltage)
 
     def limit_voltage(self, volts: float) -> None:
         """Set the limit of a current source, V."""

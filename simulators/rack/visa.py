@@ -1,20 +1,25 @@
 """The rack as a VISA library in process: `pyvisa.ResourceManager(visa_library(rack))` opens its instruments by name.
 
 Any resource string will do. Waiting goes through the rack's clock: on a virtual one a time-out is raised at once.
+PyVISA takes it by a string as well, also from the variable PYVISA_LIBRARY: "bench.toml@labneuro" is the rack of that
+bench file, one for the whole process, and `f"{library.library_path}@labneuro"` a library that is still in use.
 """
 
 import contextlib
+import functools
 import itertools
 import math
 import threading
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, cast
 
 from pyvisa import attributes, constants, errors, highlevel, rname
-from pyvisa.constants import EventAttribute, ResourceAttribute, StatusCode
-from pyvisa.typing import VISARMSession, VISASession
+from pyvisa.constants import EventAttribute, EventMechanism, EventType, ResourceAttribute, StatusCode
+from pyvisa.typing import VISAEventContext, VISARMSession, VISASession
 
-from labneuro.simulators.rack.instrument import Instrument, Session
+from labneuro.clock import WallClock
+from labneuro.simulators.rack.instrument import Instrument, LineLostError, Session
 from labneuro.simulators.rack.scpi import ScpiError
 
 _MANAGER = VISARMSession(1)
@@ -22,16 +27,22 @@ _SUCCESS = StatusCode.success
 _MORE = StatusCode.success_max_count_read
 _STOPPED = StatusCode.success_termination_character_read
 _NO_WARNINGS = contextlib.nullcontext()
+_LOOK_EVERY = 0.05
+"""Longest wait, s, between two looks for a service request, which another thread's message may raise."""
+
+_lock = threading.RLock()  # one for all, as an instrument may be in two racks
 _numbers = itertools.count(1)
+_offered: dict[str, Mapping[str, Instrument]] = {}
 
 
 class _Connection(Session):
-    __slots__ = ("attributes", "instrument", "stop", "timeout")
+    __slots__ = ("attributes", "instrument", "listens", "stop", "timeout")
 
     def __init__(self, name: str, instrument: Instrument) -> None:
         super().__init__()
         parsed = rname.parse_resource_name(name)
         self.instrument = instrument
+        self.listens = False
         self.timeout = 2.0
         self.stop: bytes | None = None
         self.attributes: dict[ResourceAttribute | EventAttribute, Any] = {
@@ -45,13 +56,24 @@ class _Connection(Session):
 
 
 class RackLibrary(highlevel.VisaLibraryBase):
-    """A VISA library that finds the instruments of one rack; make it with `visa_library`."""
+    """A VISA library that finds the instruments of one rack; make it with `visa_library`, or by a string."""
 
     def _init(self) -> None:
+        name = str(self.library_path)
         self.instruments: dict[str, Instrument] = {}
+        for resource, instrument in (_offered[name] if name in _offered else _rack_of(name)).items():
+            canonical = _canonical(resource)
+            if canonical in self.instruments:
+                raise ValueError(f"two instruments of the rack are at {canonical}")
+            self.instruments[canonical] = instrument
         self._connections: dict[int, _Connection] = {}
-        self._lock = threading.RLock()
+        self._lost: set[int] = set()
         self._handles = itertools.count(2)
+
+    @staticmethod
+    def get_library_paths() -> NoReturn:
+        """Refuse "@labneuro" alone: there is no rack that it could mean."""
+        raise FileNotFoundError('"@labneuro" needs a bench file in front: "bench.toml@labneuro"')
 
     def open_default_resource_manager(self) -> tuple[VISARMSession, StatusCode]:
         """Return the session of the manager, of which a rack has one."""
@@ -74,17 +96,24 @@ class RackLibrary(highlevel.VisaLibraryBase):
         access_mode: constants.AccessModes = constants.AccessModes.no_lock,
         open_timeout: int = constants.VI_TMO_IMMEDIATE,
     ) -> tuple[VISASession, StatusCode]:
-        """Connect to the instrument of that name. Raises VisaIOError if the rack has none."""
+        """Connect to the instrument of that name. Raises VisaIOError if the rack has none, or its line is lost."""
         name = _canonical(resource_name)
         if name not in self.instruments:
             raise errors.VisaIOError(StatusCode.error_resource_not_found)
+        connection = _Connection(name, self.instruments[name])
+        try:
+            with _lock:
+                connection.instrument.connect(connection)
+        except LineLostError:
+            raise errors.VisaIOError(StatusCode.error_resource_not_found) from None
         handle = VISASession(next(self._handles))
-        self._connections[handle] = _Connection(name, self.instruments[name])
+        self._connections[handle] = connection
         return handle, self.handle_return_value(handle, StatusCode.success)
 
     def close(self, session: VISASession) -> StatusCode:
         """End a session; what it asked for and hasn't read is dropped."""
-        with self._lock:
+        self._lost.discard(session)
+        with _lock, contextlib.suppress(LineLostError):
             connection = self._connections.pop(session, None)
             if connection:
                 connection.instrument.clear(connection)
@@ -92,47 +121,42 @@ class RackLibrary(highlevel.VisaLibraryBase):
 
     def write(self, session: VISASession, data: bytes) -> tuple[int, StatusCode]:
         """Hand a message to the instrument."""
+        connection = self._connections.get(session) or self._connection(session)
         try:
-            connection = self._connections[session]
-        except KeyError:
-            raise errors.InvalidSession from None
-        with self._lock:
-            connection.instrument.handle(connection, data)
+            with _lock:
+                connection.instrument.handle(connection, data)
+        except LineLostError:
+            self._lose(session)
         return len(data), _SUCCESS
 
     def read(self, session: VISASession, count: int) -> tuple[bytes, StatusCode]:
         """Return up to `count` bytes of the response. Raises VisaIOError if there is none in time."""
-        try:
-            connection = self._connections[session]
-        except KeyError:
-            raise errors.InvalidSession from None
+        connection = self._connections.get(session) or self._connection(session)
         if not connection.output:
-            self._wait(connection)
-        output = connection.output
-        stop = connection.stop
-        end = min(count, len(output)) if stop is None else output.find(stop, 0, count) + 1 or min(count, len(output))
+            self._wait(session, connection)
+        output, stop = connection.output, connection.stop
+        end = count if stop is None else output.find(stop, 0, count) + 1 or count
         connection.output = output[end:]
-        status = _SUCCESS if end == len(output) else _MORE
-        return output[:end], status if stop is None or output[end - 1] != stop[0] else _STOPPED
+        data = output[:end]
+        if stop is not None and data.endswith(stop):
+            return data, _STOPPED
+        return data, _MORE if connection.output else _SUCCESS
 
     def read_stb(self, session: VISASession) -> tuple[int, StatusCode]:
-        """Return the status byte."""
-        connection = self._connection(session)
-        with self._lock:
+        """Return the status byte, and end the service request that it shows."""
+        with self._line(session) as connection:
             connection.instrument.proceed()
             return connection.instrument.status_byte(connection), StatusCode.success
 
     def clear(self, session: VISASession) -> StatusCode:
         """Clear the instrument's buffers for this session."""
-        connection = self._connection(session)
-        with self._lock:
+        with self._line(session) as connection:
             connection.instrument.clear(connection)
         return StatusCode.success
 
     def assert_trigger(self, session: VISASession, protocol: constants.TriggerProtocol) -> StatusCode:
         """Trigger the instrument, as `*TRG` does."""
-        connection = self._connection(session)
-        with self._lock:
+        with self._line(session) as connection:
             unread, connection.output = connection.output, b""
             connection.instrument.handle(connection, b"*TRG")
             connection.output = unread
@@ -160,23 +184,54 @@ class RackLibrary(highlevel.VisaLibraryBase):
         known = connection.attributes
         known[attribute] = attribute_state
         if attribute == ResourceAttribute.timeout_value:
-            milliseconds = int(attribute_state)
-            connection.timeout = math.inf if milliseconds == constants.VI_TMO_INFINITE else milliseconds / 1e3
+            connection.timeout = _seconds(int(attribute_state))
         stops = known[ResourceAttribute.termchar_enabled]
         connection.stop = bytes([known[ResourceAttribute.termchar]]) if stops else None
         return StatusCode.success
 
-    def disable_event(
-        self, session: VISASession, event_type: constants.EventType, mechanism: constants.EventMechanism
+    def enable_event(
+        self, session: VISASession, event_type: EventType, mechanism: EventMechanism, context: None = None
     ) -> StatusCode:
-        """Do nothing: there are no events."""
+        """Let service requests be waited for; VisaIOError is raised for other events, and for callbacks."""
+        connection = self._connection(session)
+        if event_type != EventType.service_request:
+            raise errors.VisaIOError(StatusCode.error_invalid_event)
+        if mechanism != EventMechanism.queue:
+            raise errors.VisaIOError(StatusCode.error_nonsupported_mechanism)
+        connection.listens = True
         return StatusCode.success
 
-    def discard_events(
-        self, session: VISASession, event_type: constants.EventType, mechanism: constants.EventMechanism
-    ) -> StatusCode:
-        """Do nothing: there are no events."""
+    def disable_event(self, session: VISASession, event_type: EventType, mechanism: EventMechanism) -> StatusCode:
+        """Let service requests be waited for no more."""
+        if session in self._connections:
+            self._connections[session].listens = False
         return StatusCode.success
+
+    def discard_events(self, session: VISASession, event_type: EventType, mechanism: EventMechanism) -> StatusCode:
+        """Do nothing: there is no queue but the request itself, which a serial poll ends."""
+        return StatusCode.success
+
+    def wait_on_event(
+        self, session: VISASession, in_event_type: EventType, timeout: int
+    ) -> tuple[EventType, VISAEventContext, StatusCode]:
+        """Wait until the instrument requests service. Raises VisaIOError if it doesn't within `timeout`, ms.
+
+        A wait without time-out is given up where nothing that goes on can end it.
+        """
+        clock = self._connection(session).instrument.clock
+        deadline = clock.now() + _seconds(timeout)
+        while True:
+            with self._line(session) as connection:
+                if not connection.listens:
+                    raise errors.VisaIOError(StatusCode.error_not_enabled)
+                ready = connection.instrument.proceed()
+                connection.instrument.look(connection)
+                if connection.requests_service:
+                    return EventType.service_request, cast(VISAEventContext, None), StatusCode.success
+                now = clock.now()
+                if now >= deadline or math.isinf(min(ready, deadline)):
+                    raise errors.VisaIOError(StatusCode.error_timeout)
+            clock.sleep(min(ready, deadline, now + _LOOK_EVERY) - now)
 
     def lock(
         self, session: VISASession, lock_type: constants.Lock, timeout: int, requested_key: str | None = None
@@ -189,17 +244,34 @@ class RackLibrary(highlevel.VisaLibraryBase):
         return StatusCode.success
 
     def _connection(self, session: VISASession) -> _Connection:
+        if session in self._lost:
+            raise errors.VisaIOError(StatusCode.error_connection_lost)
         try:
             return self._connections[session]
         except KeyError:
             raise errors.InvalidSession from None
 
-    def _wait(self, connection: _Connection) -> None:
+    @contextlib.contextmanager
+    def _line(self, session: VISASession) -> Iterator[_Connection]:
+        """Have the instrument for oneself. Raises VisaIOError if its line is lost, and from then on."""
+        connection = self._connection(session)
+        try:
+            with _lock:
+                yield connection
+        except LineLostError:
+            self._lose(session)
+
+    def _lose(self, session: VISASession) -> NoReturn:
+        self._connections.pop(session, None)
+        self._lost.add(session)
+        raise errors.VisaIOError(StatusCode.error_connection_lost) from None
+
+    def _wait(self, session: VISASession, connection: _Connection) -> None:
         """Wait for output. Raises VisaIOError if the time-out passes first, or if nothing was asked."""
         instrument = connection.instrument
         deadline = instrument.clock.now() + connection.timeout
         while True:
-            with self._lock:
+            with self._line(session):
                 ready = instrument.proceed()
                 if connection.output:
                     return
@@ -220,13 +292,33 @@ def visa_library(instruments: Mapping[str, Instrument]) -> RackLibrary:
 
     Raises ValueError if a name isn't a VISA resource string, or if two name the same resource.
     """
-    library = cast(RackLibrary, RackLibrary(f"rack {next(_numbers)}"))
-    for name, instrument in instruments.items():
-        canonical = _canonical(name)
-        if canonical in library.instruments:
-            raise ValueError(f"two instruments of the rack are at {canonical}")
-        library.instruments[canonical] = instrument
-    return library
+    name = f"rack {next(_numbers)}"
+    _offered[name] = instruments
+    try:
+        return cast(RackLibrary, RackLibrary(name))
+    finally:
+        del _offered[name]
+
+
+def _rack_of(name: str) -> Mapping[str, Instrument]:
+    """Return the rack of a bench file. Raises FileNotFoundError if there is no such file."""
+    if not Path(name).is_file():
+        raise FileNotFoundError(
+            f"no rack {name!r}: give the path of a bench file, or keep the VISA library while its string is in use"
+        )
+    return _load(Path(name).resolve())
+
+
+@functools.cache
+def _load(path: Path) -> Mapping[str, Instrument]:
+    from labneuro.simulators.rack.rack import load_rack  # noqa: PLC0415 - which needs this module
+
+    return load_rack(path, WallClock()).library.instruments
+
+
+def _seconds(milliseconds: int) -> float:
+    """Return a time-out of VISA in seconds."""
+    return math.inf if milliseconds == constants.VI_TMO_INFINITE else milliseconds / 1e3
 
 
 def _canonical(name: str) -> str:

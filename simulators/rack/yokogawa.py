@@ -1,10 +1,9 @@
 """Yokogawa GS200: a quiet source of direct voltage or current, with a program that ramps by itself."""
 
-from labneuro.clock import Clock
-from labneuro.simulators.rack.instrument import Instrument
 from labneuro.simulators.rack.parameters import Number, Switch, Text, Word
 from labneuro.simulators.rack.replies import engineering, scientific
 from labneuro.simulators.rack.scpi import ScpiError
+from labneuro.simulators.rack.sources import Source, Terminals, driven
 from labneuro.simulators.rack.table import Setting, command, query
 
 _RANGES = {"VOLT": (10e-3, 100e-3, 1.0, 10.0, 30.0), "CURR": (1e-3, 10e-3, 100e-3, 200e-3)}
@@ -22,17 +21,13 @@ def _largest(function: str) -> float:
     return _FULL_SCALE[_RANGES[function][-1]]
 
 
-class GS200(Instrument):
-    """Ports: `voltage` and `current` at its terminals, 0 while it is off; `resistance` of what it drives, ohm."""
+class GS200(Source):
+    """The GS210 with its monitor; the ports are those of each source."""
 
     identity = "YOKOGAWA,GS210,91T926460,2.02"
     options = "/MON"
     number = staticmethod(scientific(5))
     summaries = {"EXTended": 1}  # noqa: RUF012
-
-    def __init__(self, clock: Clock) -> None:
-        self.resistance = lambda: 50.0
-        super().__init__(clock)
 
     def reset(self) -> None:
         """Return to 0 V on the 1 V range, output off."""
@@ -43,16 +38,6 @@ class GS200(Instrument):
         self._editing = False
         self._run: tuple[float, float, list[float], float, float] | None = None
         self.changed()
-
-    @property
-    def voltage(self) -> float:
-        """Voltage at the terminals, V."""
-        return self._terminals()[0]
-
-    @property
-    def current(self) -> float:
-        """Current through the terminals, A."""
-        return self._terminals()[1]
 
     def level_now(self) -> float:
         """Return the level, V or A, as the program has brought it about so far."""
@@ -69,16 +54,11 @@ class GS200(Instrument):
             return since + done * (points[step] - since)
         return self._point
 
-    def _terminals(self) -> tuple[float, float]:
-        if not self.output:
-            return 0.0, 0.0
-        level, resistance = self.level_now(), self.resistance()
-        if self.function == "VOLT":
-            current = level / resistance if resistance else self.current_limit
-            current = max(-self.current_limit, min(self.current_limit, current))
-            return current * resistance, current
-        current = level if not resistance else max(-1.0, min(1.0, level * resistance / self.voltage_limit))
-        return (current * self.voltage_limit, current * self.voltage_limit / resistance) if resistance else (0.0, level)
+    def settled(self) -> Terminals:
+        """Return what the terminals come to."""
+        by_voltage = self.function == "VOLT"
+        limit = self.current_limit if by_voltage else self.voltage_limit
+        return driven(self.level_now(), limit, self.resistance(), by_voltage=by_voltage)
 
     def _select(self, function: str) -> None:
         if function == self.function:
@@ -91,8 +71,12 @@ class GS200(Instrument):
     def _set_range(self, value: float) -> None:
         if abs(self._point) > _largest_on(value):
             raise ScpiError(-221, f"level {self._point}")
-        self._range = value
+        self._change_range(value)
         self.changed()
+
+    def _change_range(self, full: float) -> None:
+        old, self._range = self._range, full
+        self.spike(old, full, by_voltage=self.function == "VOLT")
 
     def _set_level(self, level: float) -> None:
         if self._editing:
@@ -105,7 +89,7 @@ class GS200(Instrument):
     def _set_level_and_range(self, level: float) -> None:
         if self._editing:
             raise ScpiError(-221, "editing a program")
-        self._range = next(r for r in _RANGES[self.function] if abs(level) <= _largest_on(r))
+        self._change_range(next(r for r in _RANGES[self.function] if abs(level) <= _largest_on(r)))
         self._set_level(level)
 
     def _unit(self) -> str:
@@ -174,7 +158,7 @@ class GS200(Instrument):
         """Return what is measured of the other quantity; it takes an output that is on."""
         if not self.output:
             raise ScpiError(-221, "output off")
-        voltage, current = self._terminals()
+        voltage, current, _ = self.terminals()
         return current if self.function == "VOLT" else voltage
 
     @query(":SYSTem:LFRequency")
@@ -209,10 +193,7 @@ class GS200(Instrument):
     @query(":STATus:CONDition")
     def condition(self) -> int:
         """Return the condition register; bit 11 says that the output limits."""
-        voltage, current = self._terminals()
-        level = voltage if self.function == "VOLT" else current
-        limiting = self.output and abs(level - self.level_now()) > self._resolution() / 2
-        return _LIMITING if limiting else 0
+        return _LIMITING if self.limited else 0
 
     @query(":STATus:EVENt")
     def take_events(self) -> int:

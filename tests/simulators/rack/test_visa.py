@@ -1,12 +1,18 @@
 """The rack behind PyVISA: sessions, waiting on the bench's clock, status and error queue as IEEE 488.2 wants them."""
 
+import gc
+import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 import pyvisa
+from pyvisa.constants import VI_TMO_INFINITE, EventMechanism, EventType
 from pyvisa.errors import VisaIOError
 
 from labneuro.clock import VirtualClock, WallClock
+from labneuro.simulators.rack import backend
+from labneuro.simulators.rack.instrument import LineLostError
 from labneuro.simulators.rack.keithley_6221 import Keithley6221
 from labneuro.simulators.rack.keysight_analyzers import N9030B
 from labneuro.simulators.rack.visa import visa_library
@@ -214,3 +220,156 @@ def test_threads_that_share_an_instrument_never_get_each_others_answers():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+class OnAPoorLine(GS200):
+    """A source whose line is lost as long as `lost`."""
+
+    lost = False
+
+    def connect(self, session):
+        if self.lost:
+            raise LineLostError
+
+    def handle(self, session, message):
+        self.connect(session)
+        super().handle(session, message)
+
+    def proceed(self):
+        self.connect(None)
+        return super().proceed()
+
+
+def test_a_lost_line_ends_the_session_and_a_new_one_is_had_when_it_is_back(clock):
+    source = OnAPoorLine(clock)
+    manager = rack(GPIB0_12_INSTR=source)
+    resource = manager.open_resource(GPIB)
+    resource.write("SOUR:FUNC CURR")
+    source.lost = True
+    with pytest.raises(VisaIOError, match="CONN_LOST"):
+        resource.write("*RST")
+    with pytest.raises(VisaIOError, match="NFOUND"):
+        manager.open_resource(GPIB)
+    source.lost = False
+    for call in (
+        lambda: resource.write("*RST"),
+        resource.read,
+        resource.clear,
+        resource.read_stb,
+        lambda: resource.timeout,
+    ):
+        with pytest.raises(VisaIOError, match="CONN_LOST"):
+            call()
+    resource.close()
+    assert manager.open_resource(GPIB).query("SOUR:FUNC?") == "CURR\n"
+
+
+def test_a_line_lost_while_an_answer_is_waited_for_ends_the_session(clock):
+    source = OnAPoorLine(clock)
+    resource = rack(GPIB0_12_INSTR=source).open_resource(GPIB)
+    source.lost = True
+    for _ in range(2):
+        with pytest.raises(VisaIOError, match="CONN_LOST"):
+            resource.read()
+
+
+@pytest.fixture
+def _backend(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyvisa_labneuro", backend)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_a_rack_is_found_by_its_string_while_it_is_in_use(clock):
+    library = visa_library({GPIB: GS200(clock)})
+    name = f"{library.library_path}@labneuro"
+    pyvisa.ResourceManager(library).open_resource(GPIB).write("SOUR:FUNC CURR")
+    assert pyvisa.ResourceManager(name).open_resource(GPIB).query("SOUR:FUNC?") == "CURR\n"
+    pyvisa.ResourceManager(library).close()
+    del library
+    gc.collect()
+    with pytest.raises(FileNotFoundError, match="keep the VISA library"):
+        pyvisa.ResourceManager(name)
+
+
+@pytest.mark.usefixtures("_backend")
+def test_the_rack_of_a_bench_file_is_one_for_the_process(tmp_path, monkeypatch, clock):
+    monkeypatch.setattr(
+        "labneuro.simulators.rack.rack.load_rack",
+        lambda path, clock: SimpleNamespace(library=visa_library({"GPIB::12": GS200(clock)})),
+    )
+    (tmp_path / "bench.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYVISA_LIBRARY", "bench.toml@labneuro")
+    manager = pyvisa.ResourceManager()
+    manager.open_resource(GPIB).write("SOUR:FUNC CURR")
+    manager.close()
+    del manager
+    gc.collect()
+    for name in ("", f"{tmp_path / 'bench.toml'}@labneuro"):
+        assert pyvisa.ResourceManager(name).open_resource(GPIB).query("SOUR:FUNC?") == "CURR\n"
+
+
+@pytest.mark.usefixtures("_backend")
+@pytest.mark.parametrize("name", ["@labneuro", "bnech.toml@labneuro"])
+def test_a_string_that_names_no_rack_says_what_to_write(name):
+    with pytest.raises(FileNotFoundError, match="bench file"):
+        pyvisa.ResourceManager(name)
+
+
+def test_a_service_request_comes_when_the_sweep_is_done_and_the_poll_ends_it(clock):
+    analyzer = rack(GPIB0_12_INSTR=N9030B(clock)).open_resource(GPIB)
+    analyzer.write("INIT:CONT 0;:SWE:TIME 1.5;*CLS;*ESE 1;*SRE 32")
+    for sweeps in (1, 2):
+        analyzer.write("*CLS;INIT;*OPC")
+        assert analyzer.read_stb() & 64 == 0
+        analyzer.enable_event(EventType.service_request, EventMechanism.queue)
+        analyzer.wait_on_event(EventType.service_request, 10_000)
+        assert clock.now() == pytest.approx(1.5 * sweeps)
+        assert analyzer.query("*STB?") == "96\n"
+        assert analyzer.read_stb() == 96
+        assert analyzer.read_stb() == 32
+        assert analyzer.query("*STB?") == "96\n"
+
+
+def test_each_reason_requests_service_anew_also_within_one_message(source):
+    source.write("*ESE 1;*SRE 32")
+    for _ in range(3):
+        source.write("*CLS;*OPC")
+        source.wait_for_srq(1000)
+        assert source.read_stb() == 32
+
+
+def test_an_answer_requests_service_of_the_session_that_asked(clock):
+    manager = rack(GPIB0_12_INSTR=GS200(clock))
+    one, other = manager.open_resource(GPIB), manager.open_resource(GPIB)
+    one.write("*SRE 16")
+    for _ in range(2):
+        one.write("*IDN?")
+        assert (one.read_stb(), other.read_stb()) == (16 + 64, 0)
+        one.read()
+
+
+def test_a_reason_that_is_gone_requests_no_service(source):
+    source.write("*CLS;*ESE 32;*SRE 32;FOO")
+    assert source.query("*ESR?") == "32\n"
+    assert source.read_stb() & 64 == 0
+
+
+def test_no_service_request_is_a_timeout_on_the_clock(source, clock):
+    with pytest.raises(VisaIOError, match="NENABLED"):
+        source.wait_on_event(EventType.service_request, 100)
+    source.enable_event(EventType.service_request, EventMechanism.queue)
+    assert source.wait_on_event(EventType.service_request, 20_000, capture_timeout=True).timed_out
+    assert clock.now() == pytest.approx(20)
+    assert source.wait_on_event(EventType.service_request, VI_TMO_INFINITE, capture_timeout=True).timed_out
+
+
+def test_a_service_request_that_another_thread_causes_is_seen():
+    manager = rack(GPIB0_12_INSTR=Keithley6221(WallClock()))
+    waiting, asking = manager.open_resource(GPIB), manager.open_resource(GPIB)
+    waiting.write("*CLS;*ESE 32;*SRE 32")
+    thread = threading.Timer(0.1, asking.write, ["FOO"])
+    thread.start()
+    waiting.wait_for_srq(20_000)
+    thread.join()
+    assert errors(asking) == [-113]

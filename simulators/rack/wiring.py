@@ -1,0 +1,81 @@
+"""Wires between the instruments of a rack and the terminals of a chip: cables, their losses, and bias tees."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from labneuro.simulators.receiver import Sweep
+from labneuro.simulators.terminals import DirectTerminal, EmissionTerminal, RFTerminal, Terminal
+from labneuro.units import FloatArray
+
+Pulls = list[Callable[[], None]]
+"""What brings the currents into a chip up to date, as those of sources that ramp by themselves are not."""
+
+MILLIWATT = 1e-3
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Wire:
+    """A cable with what is in it.
+
+    loss: dB, of a microwave. resistance: ohm, for a direct current. cutoff: of a bias tee, Hz: well below it no
+    microwave passes (first order).
+    """
+
+    loss: float = 0.0
+    resistance: float = 0.0
+    cutoff: float = 0.0
+
+    def gain(self, frequency: FloatArray) -> FloatArray:
+        """Return the part of a microwave's power that comes through at `frequency`, Hz."""
+        return 10 ** (-self.loss / 10) / (1 + (self.cutoff / np.maximum(np.abs(frequency), 1e-9)) ** 2)
+
+
+def connect(instrument: Any, terminal: Terminal, wire: Wire, pulls: Pulls) -> None:
+    """Connect the port of an instrument with a terminal. Raises TypeError where they don't fit."""
+    match terminal:
+        case DirectTerminal() if hasattr(instrument, "resistance"):
+            _connect_source(instrument, terminal, wire, pulls)
+        case DirectTerminal() if hasattr(instrument, "input"):
+            instrument.input = lambda channel: _up_to_date(pulls, terminal.voltage)
+        case RFTerminal() if hasattr(instrument, "tone"):
+            _connect_generator(instrument, terminal, wire)
+        case EmissionTerminal() if hasattr(instrument, "input"):
+            _connect_analyzer(instrument, terminal, wire, pulls)
+        case _:
+            raise TypeError("the instrument has no port for this terminal: connect another")
+
+
+def _connect_source(source: Any, terminal: DirectTerminal, wire: Wire, pulls: Pulls) -> None:
+    source.resistance = lambda: wire.resistance + terminal.resistance()
+    source.changed = lambda: terminal.feed(source.current, True)
+    source.surge = terminal.surge
+    pulls.append(lambda: terminal.feed(source.current, False))
+
+
+def _connect_generator(generator: Any, terminal: RFTerminal, wire: Wire) -> None:
+    def drive() -> None:
+        frequency, level = generator.tone or (0.0, -math.inf)
+        terminal.drive(frequency, float(MILLIWATT * 10 ** (level / 10) * wire.gain(np.array(frequency))))
+
+    generator.changed = drive
+
+
+def _connect_analyzer(analyzer: Any, terminal: EmissionTerminal, wire: Wire, pulls: Pulls) -> None:
+    def levels(sweep: Sweep) -> FloatArray:
+        density = _up_to_date(pulls, partial(terminal.swept, sweep)) * wire.gain(sweep.frequency)
+        return 10 * np.log10(density * sweep.rbw * analyzer.noise_bandwidth / MILLIWATT)
+
+    analyzer.input = levels
+
+
+def _up_to_date(pulls: Pulls, measure: Callable[[], T]) -> T:
+    for pull in pulls:
+        pull()
+    return measure()
