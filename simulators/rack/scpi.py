@@ -176,10 +176,16 @@ class Commands:
         """
         text = message.decode("latin-1")
         header, _, data = text.strip().partition(" ")
+        data, then, _ = data.partition(";:")
         if data and not data.strip(_SET_POINT):  # nothing but these characters; unlikely to come again
             known = self._meanings.get(header.removeprefix(":"))
             if known:
-                return ((known[0].handler, known[1], (data.lstrip(),)),), None
+                first = (known[0].handler, known[1], (data.lstrip(),))
+                if not then:
+                    return (first,), None
+                rest = b":" + message.partition(b";:")[2]  # starts at the root, and comes with the next set-point too
+                calls, failure = self.programs.get(rest) or self.compile(rest)
+                return (first, *calls), failure
         program = self._compile(text)
         if len(message) < 100:
             if len(self.programs) >= _CACHED:
