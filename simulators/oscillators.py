@@ -35,7 +35,7 @@ from labneuro.simulators.noise import FASTMATH, LANES, draw_pairs, normal_pairs,
 from labneuro.units import FloatArray
 
 FEW = 16
-"""Lanes of the only block of a batch that is not larger."""
+"""Lanes of the only block of a batch that is not larger, and is listened to: a trace of an analyzer."""
 
 MAX_TURN = 0.5
 """Largest turn of a free oscillator in one step, rad."""
@@ -326,7 +326,7 @@ def integrate(
         received[n + 1] = np.sqrt(emission.floor / (2 * every * step))
     motion = np.empty((4, n, points))
     signal = np.empty((observe if emission is not None else 0, points), np.complex128)
-    kernel = _kernel(n, m, FEW if points <= FEW else LANES)
+    kernel = _kernel(n, m, FEW if points <= FEW and emission is not None else LANES)
     kernel(
         rates,
         coupling.real,

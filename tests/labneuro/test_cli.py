@@ -256,7 +256,7 @@ def test_list_goes_on_past_what_is_broken(say: Any) -> None:
     assert lines["ramp"].endswith("  Ramp a current up to 100 % of its top.")
     assert lines["emulated"].split(maxsplit=1)[1]
     assert {"diary,", "lasting,", "keithley-2400,"} < set(lines["CurrentSource"].split())
-    assert lines["OscillatorChip"].split()[1:] == ["oscillators"]
+    assert lines["OscillatorChip"].split()[1:] == ["oscillator-rig,", "oscillators"]
     assert "there is no module annex_gone" in lines["gone"]
     assert "it needs a_package_that_nobody_has, which is not installed" in lines["needy"]
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from labneuro import bench, registry
+from labneuro.bench import Bench, load, new_clock
 from labneuro.cli import main
 from labneuro.crossing import Crossing, RecordedError
 from labneuro.entries import Answered, Asked, Entry, Left, Raised, Yielded
@@ -204,7 +205,8 @@ def test_what_a_protocol_is_handed_is_its_own() -> None:
             written.append(entry)
 
     crossing = Crossing(write)
-    crossing.connect({"chip": Chip()}, None)  # type: ignore[arg-type, dict-item]
+    bench = load("emulated")
+    crossing.connect(Bench(bench, new_clock(bench), {"chip": Chip()}))  # type: ignore[dict-item]
     chip: Any = crossing.role("chip", OscillatorChip)
     assert isinstance(chip, OscillatorChip)
     got = chip.currents
