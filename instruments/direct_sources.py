@@ -70,6 +70,8 @@ class DirectSource(SCPIInstrument):
     _clock: Clock
     _held: float | None = None
     """Level as last read back; None while this driver does not know the output to be on."""
+    _limit: float | None = None
+    """Compliance or current limit as this driver last set it, if it has."""
 
     def _set_up(self, clock: Clock, source_range: float) -> None:
         """Keep the settings. Raises LimitError if the make has no such range."""
@@ -120,13 +122,14 @@ class DirectSource(SCPIInstrument):
         """Switch the output on, at zero and on its range, unless it is on as it should be."""
         found = self._output()
         if found.on:
-            self._check_mode(found)
+            self._check_on(found)
             return
         zero = f"{self.LEVEL_COMMAND} 0"
         prepared = self._output(";".join([zero, *self._preparation(), f"{self.RANGE_COMMAND} {self._range:.9E}", zero]))
         self._check_mode(prepared)
+        self._check_protection(prepared)
         self._check_level(prepared, 0.0)
-        self.ask_all(first=":OUTP 1")
+        self._check_on(self._output(f"{zero};:OUTP 1"))
         self._clock.sleep(RELAY)
 
     def _preparation(self) -> tuple[str, ...]:
@@ -144,6 +147,7 @@ class DirectSource(SCPIInstrument):
             way_out = "look for an interlock, a trip, or who pressed its button"
             raise self.error(f"was switched on and reads back off: {way_out}")
         self._check_mode(output)
+        self._check_protection(output)
 
     def _check_mode(self, output: Output) -> None:
         for setting, held in zip(self.MODE, output.mode, strict=True):
@@ -152,6 +156,12 @@ class DirectSource(SCPIInstrument):
         if not abs(output.range / self._range - 1) <= RANGE_ERROR:
             ranges = (format_quantity(value, self.UNIT) for value in (output.range, self._range))
             raise self.error("is on range {}, not {}: make it safe first".format(*ranges))
+
+    def _check_protection(self, output: Output) -> None:
+        limit, held = self._limit, output.protection
+        if limit is not None and not math.isclose(held, limit, rel_tol=PROTECTION_ERROR):
+            values = (format_quantity(value, self.PROTECTED_UNIT) for value in (limit, held))
+            raise self.error("was limited to {} and reads back {}: set a limit that it has".format(*values))
 
     def _protection(self) -> float:
         """Return compliance or current limit. Raises InstrumentError if the output is not as this driver left it.
@@ -170,10 +180,8 @@ class DirectSource(SCPIInstrument):
         if not low <= limit <= high:
             ends = f"{format_quantity(low, unit)} to {format_quantity(high, unit)}"
             raise LimitError(f"{type(self).__name__} asked to limit to {format_quantity(limit, unit)}: it has {ends}")
-        held = self._output(f"{self.PROTECTION_COMMAND} {limit:.9E}").protection
-        if not math.isclose(held, limit, rel_tol=PROTECTION_ERROR):
-            values = format_quantity(limit, unit), format_quantity(held, unit)
-            raise self.error("was limited to {} and reads back {}: give a limit that it has".format(*values))
+        self._limit = limit
+        self._check_protection(self._output(f"{self.PROTECTION_COMMAND} {limit:.9E}"))
 
     def make_safe(self) -> None:
         """Bring the level to zero and switch the output off, open where the make can."""

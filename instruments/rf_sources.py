@@ -61,17 +61,18 @@ class Generator(SCPIInstrument, RFSource):
             way_out = "give a finite frequency above 0 Hz and a finite power of at least 0 W"
             raise LimitError(f"{type(self).__name__} asked for {frequency} Hz at {power} W: {way_out}")
         level = to_dbm(power)
+        tone = f":FREQ {frequency:.3f};:POW {level:.2f}"
         if self._on:
             self._check_ends(frequency, level)
             self._on = False
-            held = self._output(f":FREQ {frequency:.3f};:POW {level:.2f}")
+            held = self._output(tone)
         else:
             self._switch_off()
             ends = (":FREQ? MIN", ":FREQ? MAX", ":POW? MIN", ":POW? MAX")  # not shifted by offsets any more
             self._ends = self.numbers(self.ask_all(*ends, first=";".join(self._preparation())))
             self._check_ends(frequency, level)
-            self.ask_all(first=f":FREQ {frequency:.3f};:POW {level:.2f}")
-            held = self._output(":OUTP 1")
+            self.ask_all(first=tone)  # on its own, as one that is refused would not keep the output off
+            held = self._output(f"{tone};:OUTP 1")
         held_frequency, held_level, self._on = held
         near = abs(held_frequency - frequency) <= FREQUENCY_ERROR and abs(held_level - level) <= LEVEL_STEP
         if not (near and self._on):

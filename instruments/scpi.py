@@ -23,6 +23,9 @@ MOST_ERRORS = 32
 MOST_LATE = 64
 """Most late answers that are passed over."""
 
+REPEATS = 2
+"""How often what makes safe is sent again if it is not answered."""
+
 NO_READING = 9.9e37
 """SCPI writes infinity as 9.9E37 and not-a-number as 9.91E37."""
 
@@ -72,6 +75,7 @@ class SCPIInstrument(Instrument):
         """
         self._in_step = False
         self._restarted = False
+        self._given_up = False
         self._tokens = itertools.cycle(range(100, 256))
         self._latest = ""
         super().__init__(VisaLine(resource, visa_library, timeout), type(self).__name__, includeSCPI=False)
@@ -134,25 +138,23 @@ class SCPIInstrument(Instrument):
 
         Raises InstrumentError if the instrument tells of errors, now or before, or that it was switched on since it was
         connected: then its output went off, and all that protects a device is at its default. Once that is known,
-        nothing more is sent but what is to be sent `anyway`.
+        nothing more is sent but what is to be sent `anyway`, as it makes safe or only looks: that does no harm twice,
+        and is repeated if no answer comes.
         """
         if first:
             self._latest = first
         if not anyway:
             self._check_power()
         count = len(questions) + first.endswith("?")
-        reply = self.ask(";".join([*filter(None, [first]), *questions, "*ESR?", _NEXT_ERROR]))
-        match = _ANSWERS.fullmatch(reply)
-        if match is None:
-            raise self.error(f"ended its answer with no error number, {reply[-60:]!r}: ask again")
-        *answers, events = (answer.strip() for answer in match[1].split(";"))
+        message = ";".join([*filter(None, [first]), *questions, "*ESR?", _NEXT_ERROR])
+        *answers, events, entry = self._persistent_answers(message) if anyway else self._answers(message)
         self._restarted |= bool(int(self.numbers([events])[0]) & POWER_ON)
         if not anyway:
             self._check_power()
-        if not self._is_none(match[2]):
-            raise self._complaint([match[2], *self._queued_errors(self.ask)])
+        if not self._is_none(entry):
+            raise self._complaint([entry, *self._queued_errors(self.ask)])
         if len(answers) != count:
-            raise self.error(f"gave {len(answers)} answers to {count} questions, {reply[:60]!r}: ask again")
+            raise self.error(f"gave {len(answers)} answers to {count} questions, {';'.join(answers)[:60]!r}: ask again")
         return answers
 
     def numbers(self, answers: Sequence[str]) -> list[float]:
@@ -177,6 +179,25 @@ class SCPIInstrument(Instrument):
     def _complaint(self, entries: list[str]) -> InstrumentError:
         return self.error(f"says to {self._latest!r}: {'; '.join(entries)}")
 
+    def _answers(self, message: str) -> list[str]:
+        """Return the answers to a message whose last question is that for errors."""
+        reply = self.ask(message)
+        match = _ANSWERS.fullmatch(reply)
+        if match is None:
+            raise self.error(f"ended its answer with no error number, {reply[-60:]!r}: ask again")
+        return [*(answer.strip() for answer in match[1].split(";")), match[2]]
+
+    def _persistent_answers(self, message: str) -> list[str]:
+        """Do the same, again if it fails; an instrument that then has not answered is tried once, as others wait."""
+        failures: list[InstrumentError] = []
+        for _ in range(1 if self._given_up else 1 + REPEATS):
+            try:
+                return self._answers(message)
+            except InstrumentError as error:
+                failures.append(error)
+        self._given_up = True
+        raise failures[0]
+
     def _check_power(self) -> None:
         if self._restarted:
             raise self.error("was switched off and on and has lost its settings: open the bench again")
@@ -194,6 +215,7 @@ class SCPIInstrument(Instrument):
             what = str(error).removeprefix(f"{self.adapter.resource}: ")
             raise self.error(f"{command!r}: {what}{self._in_its_words()}") from error
         self._in_step = True
+        self._given_up = False
         return answer
 
     def _in_its_words(self) -> str:

@@ -45,7 +45,8 @@ class _Connection(ABC):
         """Forget what has been received, and let the instrument forget what it has not sent, where that can be."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self, *, lost: bool = False) -> None:
+        """Close it; if it is `lost`, without waiting for the instrument."""
 
 
 class _Resource(_Connection):
@@ -74,7 +75,10 @@ class _Resource(_Connection):
         if self.messages:
             self._resource.clear()
 
-    def close(self) -> None:
+    def close(self, *, lost: bool = False) -> None:
+        if lost:  # pyvisa-py takes leave on VXI-11, and would wait 5 s for an answer
+            with suppress(Exception):  # other lines and libraries have no such socket
+                self._resource.visalib.sessions[self._resource.session].interface.sock.shutdown(socket.SHUT_RDWR)
         self._resource.close()
 
 
@@ -124,7 +128,7 @@ class _Socket(_Connection):
     def clear(self) -> None:
         self._received.clear()
 
-    def close(self) -> None:
+    def close(self, *, lost: bool = False) -> None:
         self._socket.close()
 
 
@@ -143,13 +147,14 @@ class VisaLine(Adapter):
         self._library = visa_library
         self._timeout = timeout
         self._lost = False
+        self._ends_answers = False  # in a newline, as IEEE 488.2 wants; some mark only the end of the message
         self._open()
 
     def recover(self) -> None:
         """Clear the line, or open it again if it was lost."""
         if self._lost:
             with suppress(Exception):
-                self.connection.close()
+                self.connection.close(lost=True)
             self._open()
             self._lost = False
         with self._blaming("a device clear"):
@@ -200,7 +205,11 @@ class VisaLine(Adapter):
 
     def _read(self, **kwargs: object) -> str:
         with self._blaming("an answer"):
-            return self.connection.receive().decode("latin-1").strip()
+            answer = self.connection.receive()
+            if self._ends_answers and not answer.endswith(b"\n"):
+                raise InstrumentError(f"{self.resource}: an answer broke off at {answer[-20:]!r}: ask again")
+            self._ends_answers = answer.endswith(b"\n")
+            return answer.decode("latin-1").strip()
 
     def _digits(self, head: bytes) -> int:
         if not re.fullmatch(rb"#[1-9]", head):

@@ -28,7 +28,7 @@ _MORE = StatusCode.success_max_count_read
 _STOPPED = StatusCode.success_termination_character_read
 _NO_WARNINGS = contextlib.nullcontext()
 _LOOK_EVERY = 0.05
-"""Longest wait, s, between two looks for a service request, which another thread's message may raise."""
+"""Longest wait, s, between two looks for a service request, which another thread may cause, or for a lost line."""
 
 _lock = threading.RLock()  # one for all, as an instrument may be in two racks
 _numbers = itertools.count(1)
@@ -96,16 +96,21 @@ class RackLibrary(highlevel.VisaLibraryBase):
         access_mode: constants.AccessModes = constants.AccessModes.no_lock,
         open_timeout: int = constants.VI_TMO_IMMEDIATE,
     ) -> tuple[VISASession, StatusCode]:
-        """Connect to the instrument of that name. Raises VisaIOError if the rack has none, or its line is lost."""
+        """Connect to the instrument of that name.
+
+        Raises VisaIOError if the rack has none, or if its line is lost for longer than `open_timeout`, ms.
+        """
         name = _canonical(resource_name)
         if name not in self.instruments:
             raise errors.VisaIOError(StatusCode.error_resource_not_found)
         connection = _Connection(name, self.instruments[name])
-        try:
-            with _lock:
-                connection.instrument.connect(connection)
-        except LineLostError:
-            raise errors.VisaIOError(StatusCode.error_resource_not_found) from None
+        clock = connection.instrument.clock
+        deadline = clock.now() + _seconds(open_timeout)
+        while not self._reaches(connection):
+            left = deadline - clock.now()
+            if left <= 0:
+                raise errors.VisaIOError(StatusCode.error_resource_not_found)
+            clock.sleep(min(left, _LOOK_EVERY))
         handle = VISASession(next(self._handles))
         self._connections[handle] = connection
         return handle, self.handle_return_value(handle, StatusCode.success)
@@ -130,7 +135,10 @@ class RackLibrary(highlevel.VisaLibraryBase):
         return len(data), _SUCCESS
 
     def read(self, session: VISASession, count: int) -> tuple[bytes, StatusCode]:
-        """Return up to `count` bytes of the response. Raises VisaIOError if there is none in time."""
+        """Return up to `count` bytes of the response, which goes on until a newline is its last byte.
+
+        Raises VisaIOError if there is none in time.
+        """
         connection = self._connections.get(session) or self._connection(session)
         if not connection.output:
             self._wait(session, connection)
@@ -140,7 +148,7 @@ class RackLibrary(highlevel.VisaLibraryBase):
         data = output[:end]
         if stop is not None and data.endswith(stop):
             return data, _STOPPED
-        return data, _MORE if connection.output else _SUCCESS
+        return data, _SUCCESS if data.endswith(b"\n") and not connection.output else _MORE
 
     def read_stb(self, session: VISASession) -> tuple[int, StatusCode]:
         """Return the status byte, and end the service request that it shows."""
@@ -242,6 +250,14 @@ class RackLibrary(highlevel.VisaLibraryBase):
     def unlock(self, session: VISASession) -> StatusCode:
         """Release the lock."""
         return StatusCode.success
+
+    def _reaches(self, connection: _Connection) -> bool:
+        try:
+            with _lock:
+                connection.instrument.connect(connection)
+        except LineLostError:
+            return False
+        return True
 
     def _connection(self, session: VISASession) -> _Connection:
         if session in self._lost:

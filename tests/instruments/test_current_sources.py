@@ -72,7 +72,7 @@ def test_an_output_is_switched_on_at_zero_and_on_its_range(source_of: Any, drive
     source.set_current(1e-3)
     level = ":SOUR:LEV" if driver is YokogawaGS200 else ":SOUR:CURR"
     zero = f"{level} 0"
-    assert mock.sent == [zero, *PREPARATIONS[driver], zero, ":OUTP 1", f"{level} 1.000000000E-03"]
+    assert mock.sent == [zero, *PREPARATIONS[driver], zero, zero, ":OUTP 1", f"{level} 1.000000000E-03"]
     assert source.current == 1e-3
 
 
@@ -136,6 +136,48 @@ def test_a_compliance_is_read_back_and_compared(source_of: Any, driver: Any) -> 
     mock.answers[f"{source.PROTECTION_COMMAND}?"] = "21"
     with pytest.raises(InstrumentError, match="was limited to 2 V and reads back 21 V"):
         source.set_compliance(2.0)
+
+
+@pytest.mark.parametrize("driver", ALL)
+def test_a_compliance_that_someone_has_changed_is_said_before_a_current_that_is_asked_for(
+    source_of: Any, driver: Any
+) -> None:
+    source, mock = source_of(driver)
+    source.set_compliance(2.0)
+    mock.held[source.PROTECTION_COMMAND] = "21"
+    said = "was limited to 2 V and reads back 21 V"
+    with pytest.raises(InstrumentError, match=said):
+        source.set_current(1e-3)
+    assert ":OUTP 1" not in mock.sent
+    source.set_compliance(2.0)
+    on(source, mock)
+    mock.held[source.PROTECTION_COMMAND] = "21"
+    with pytest.raises(InstrumentError, match=said):
+        _ = source.compliance  # for which a bench asks before each current
+    for _ in range(2):
+        with pytest.raises(InstrumentError, match=said):
+            source.set_current(2e-3)
+    assert len(mock.sent) == 1  # without a bench the first goes out, the second not
+    source.set_compliance(2.0)
+    source.set_current(2e-3)
+
+
+@pytest.mark.parametrize("driver", ALL)
+@pytest.mark.parametrize(("setting", "value"), [("RANGE_COMMAND", "1"), ("PROTECTION_COMMAND", "21")])
+def test_settings_that_are_lost_as_the_output_goes_on_are_seen_before_the_current_is_set(
+    source_of: Any, driver: Any, setting: str, value: str
+) -> None:
+    source, mock = source_of(driver)
+    source.set_compliance(2.0)
+
+    def lose(message: str) -> None:
+        if ":OUTP 1" in message:
+            mock.held[getattr(source, setting)] = value
+
+    mock.hook = lose
+    with pytest.raises(InstrumentError, match=r"is on range|was limited to"):
+        source.set_current(1e-3)
+    assert mock.sent[-1] == ":OUTP 1"
 
 
 @pytest.mark.parametrize("driver", ALL)

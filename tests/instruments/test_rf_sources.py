@@ -40,7 +40,8 @@ def generator_of(mock_of: Callable[..., Any], connected: Callable[..., Any]) -> 
 def test_an_output_goes_on_last_without_modulation_sweep_or_offset(generator_of: Any, driver: Any) -> None:
     generator, mock = generator_of(driver)
     generator.set_tone(6.1234567e9, 1e-3)
-    assert mock.sent == [":OUTP 0", *driver.PREPARATION, ":FREQ 6123456700.000", ":POW 0.00", ":OUTP 1"]
+    tone = [":FREQ 6123456700.000", ":POW 0.00"]
+    assert mock.sent == [":OUTP 0", *driver.PREPARATION, *tone, *tone, ":OUTP 1"]
     assert any("POW:OFFS 0" in unit for unit in driver.PREPARATION)
     assert generator.frequency == 6.1234567e9
     assert generator.power == pytest.approx(1e-3, rel=1e-12)
@@ -75,6 +76,20 @@ def test_a_tone_that_is_refused_is_not_switched_on(generator_of: Any, driver: An
 
 
 @pytest.mark.parametrize("driver", ALL)
+def test_a_tone_goes_out_as_asked_even_if_it_is_lost_just_before(generator_of: Any, driver: Any) -> None:
+    generator, mock = generator_of(driver)
+
+    def lose(message: str) -> None:
+        if ":OUTP 1" in message:
+            mock.held |= {":FREQ": "20E9", ":POW": "-135"}
+
+    mock.hook = lose
+    generator.set_tone(1e9, 1e-3)
+    assert mock.held[":OUTP"] == "1"
+    assert (generator.frequency, generator.power) == (1e9, pytest.approx(1e-3))
+
+
+@pytest.mark.parametrize("driver", ALL)
 def test_an_output_that_was_switched_off_and_on_is_noticed_and_set_up_anew(generator_of: Any, driver: Any) -> None:
     generator, mock = generator_of(driver)
     generator.set_tone(1e9, 1e-3)
@@ -83,7 +98,8 @@ def test_an_output_that_was_switched_off_and_on_is_noticed_and_set_up_anew(gener
         generator.set_tone(2e9, 1e-3)
     mock.sent.clear()
     generator.set_tone(2e9, 1e-3)
-    assert mock.sent == [":OUTP 0", *driver.PREPARATION, ":FREQ 2000000000.000", ":POW 0.00", ":OUTP 1"]
+    tone = [":FREQ 2000000000.000", ":POW 0.00"]
+    assert mock.sent == [":OUTP 0", *driver.PREPARATION, *tone, *tone, ":OUTP 1"]
 
 
 @pytest.mark.parametrize("driver", ALL)

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from labneuro.instruments.scpi import MOST_ERRORS, SCPIInstrument, number
+from labneuro.instruments.scpi import MOST_ERRORS, REPEATS, SCPIInstrument, number
 from labneuro.instruments.visa import InstrumentError
 
 
@@ -103,6 +103,40 @@ def test_an_instrument_that_was_switched_off_and_on_is_sent_nothing_more_but_wha
         meter.ask_all(first=":A 1")
     assert mock.sent == []
     assert meter.ask_all(":A?", first=":A 1", anyway=True) == ["1"]
+
+
+@pytest.mark.parametrize("cut", [b'0;0;0,"No err\n', None])
+def test_what_makes_safe_is_sent_again_if_it_is_not_answered_and_nothing_else_is(
+    meter: Any, mock: Any, cut: bytes | None
+) -> None:
+    heard: list[str] = []
+
+    def fail_once(message: str) -> bytes | None:
+        if not message.startswith(":A 0") or heard.append(message) or len(heard) > 1:
+            return None
+        mock.read_error = None if cut else TimeoutError()
+        return cut
+
+    mock.hook = fail_once
+    with pytest.raises(InstrumentError, match=r"time-out|no error number"):
+        meter.ask_all(":A?", first=":A 0")
+    assert len(heard) == 1
+    heard.clear()
+    assert meter.ask_all(":A?", first=":A 0", anyway=True) == ["0"]
+    assert len(heard) == 2
+
+
+def test_an_instrument_that_is_dead_is_given_up_until_it_answers(meter: Any, mock: Any) -> None:
+    mock.take = lambda message: None
+    for tries in (1 + REPEATS, 1):
+        mock.cleared = 0
+        with pytest.raises(InstrumentError, match="time-out"):
+            meter.ask_all(first=":A 0", anyway=True)
+        assert mock.cleared == tries
+    del mock.take
+    assert meter.ask_all(first=":A 0", anyway=True) == []
+    mock.read_error = TimeoutError()
+    assert meter.ask_all(first=":A 0", anyway=True) == []
 
 
 def test_a_declared_property_of_pymeasure_raises_too(mock: Any, connected: Callable[..., Any]) -> None:

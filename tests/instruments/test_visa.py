@@ -1,7 +1,9 @@
 import socket
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -170,6 +172,47 @@ def test_a_block_in_a_message_is_complete_or_none(mock_of: Callable[..., Any], c
         mock.answers[":B?"] = bad
         with pytest.raises(InstrumentError, match="block"):
             reader.ask_block(":B?")
+
+
+def test_an_answer_that_breaks_off_is_none(mock_of: Callable[..., Any], connected: Callable[..., Any]) -> None:
+    mock = mock_of("MODEL 1")
+    reader = connected(Meter, mock)
+    mock.answers |= {":A?": b"1.4e-1", ":B?": "2.5"}
+    with pytest.raises(InstrumentError, match=r"':A\?': an answer broke off at b'1.4e-1': ask again"):
+        reader.ask(":A?")
+    assert reader.values(":B?", count=1) == [2.5]
+
+
+class Bare(deque[bytes]):
+    """Answers without the newlines that they came with."""
+
+    def append(self, answer: bytes) -> None:
+        super().append(answer.rstrip())
+
+
+def test_an_instrument_that_ends_no_answer_in_a_newline_is_understood(
+    mock_of: Callable[..., Any], connected: Callable[..., Any]
+) -> None:
+    mock = mock_of("MODEL 1")
+    mock.output = Bare()
+    mock.answers[":A?"] = "2.5"
+    assert connected(Meter, mock).values(":A?", count=1) == [2.5]
+
+
+def test_the_socket_of_a_lost_line_is_shut_before_it_is_closed(
+    mock_of: Callable[..., Any], connected: Callable[..., Any]
+) -> None:
+    mock = mock_of("MODEL 1")
+    reader = connected(Meter, mock)
+    done: list[str] = []
+    shut = SimpleNamespace(shutdown=lambda how: done.append("shut"))
+    library = reader.adapter._library
+    library.sessions = {2: SimpleNamespace(interface=SimpleNamespace(sock=shut))}
+    library.close = lambda session: done.append("closed")
+    mock.read_error = RuntimeError("Connection was dropped by server.")
+    with pytest.raises(InstrumentError, match="the line was lost"):
+        reader.ask(":A?")
+    assert done == ["shut", "closed"]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The rack behind PyVISA: sessions, waiting on the bench's clock, status and error queue as IEEE 488.2 wants them."""
 
 import gc
-import sys
 import threading
 from types import SimpleNamespace
 
@@ -11,7 +10,6 @@ from pyvisa.constants import VI_TMO_INFINITE, EventMechanism, EventType
 from pyvisa.errors import VisaIOError
 
 from labneuro.clock import VirtualClock, WallClock
-from labneuro.simulators.rack import backend
 from labneuro.simulators.rack.instrument import LineLostError
 from labneuro.simulators.rack.keithley_6221 import Keithley6221
 from labneuro.simulators.rack.keysight_analyzers import N9030B
@@ -264,6 +262,18 @@ def test_a_lost_line_ends_the_session_and_a_new_one_is_had_when_it_is_back(clock
     assert manager.open_resource(GPIB).query("SOUR:FUNC?") == "CURR\n"
 
 
+def test_an_instrument_whose_line_is_lost_is_waited_for_as_long_as_the_client_says(clock):
+    class BackAfterAWhile(OnAPoorLine):
+        lost = property(lambda self: self.clock.now() < 3)
+
+    manager = rack(GPIB0_12_INSTR=BackAfterAWhile(clock))
+    with pytest.raises(VisaIOError, match="NFOUND"):
+        manager.open_resource(GPIB, open_timeout=1000)
+    assert clock.now() == pytest.approx(1)
+    assert manager.open_resource(GPIB, open_timeout=5000).query("*OPC?") == "1\n"
+    assert 3 <= clock.now() < 3.1  # it looks every 50 ms
+
+
 def test_a_line_lost_while_an_answer_is_waited_for_ends_the_session(clock):
     source = OnAPoorLine(clock)
     resource = rack(GPIB0_12_INSTR=source).open_resource(GPIB)
@@ -273,12 +283,6 @@ def test_a_line_lost_while_an_answer_is_waited_for_ends_the_session(clock):
             resource.read()
 
 
-@pytest.fixture
-def _backend(monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyvisa_labneuro", backend)
-
-
-@pytest.mark.usefixtures("_backend")
 def test_a_rack_is_found_by_its_string_while_it_is_in_use(clock):
     library = visa_library({GPIB: GS200(clock)})
     name = f"{library.library_path}@labneuro"
@@ -291,7 +295,6 @@ def test_a_rack_is_found_by_its_string_while_it_is_in_use(clock):
         pyvisa.ResourceManager(name)
 
 
-@pytest.mark.usefixtures("_backend")
 def test_the_rack_of_a_bench_file_is_one_for_the_process(tmp_path, monkeypatch, clock):
     monkeypatch.setattr(
         "labneuro.simulators.rack.rack.load_rack",
@@ -309,7 +312,6 @@ def test_the_rack_of_a_bench_file_is_one_for_the_process(tmp_path, monkeypatch, 
         assert pyvisa.ResourceManager(name).open_resource(GPIB).query("SOUR:FUNC?") == "CURR\n"
 
 
-@pytest.mark.usefixtures("_backend")
 @pytest.mark.parametrize("name", ["@labneuro", "bnech.toml@labneuro"])
 def test_a_string_that_names_no_rack_says_what_to_write(name):
     with pytest.raises(FileNotFoundError, match="bench file"):
