@@ -21,7 +21,8 @@ class Checked:
     """What a part said.
 
     identity: its `*IDN?`. output: what its outputs read back. own_limit: what protects the device at the instrument,
-    beside the limit of the bench. errors: entries of its error queue. trouble: why it can't be used, "" if it can.
+    beside the limit of the bench. errors: entries of its error queue. trouble: why it can't be used, or that its output
+    is on, "" if neither.
     """
 
     part: str
@@ -34,7 +35,10 @@ class Checked:
 
 
 def check(bench: BenchFile) -> Iterator[Checked]:
-    """Yield what each part says, rigs last, one after the other. No output and no limit is changed."""
+    """Yield what each part says, rigs last, one after the other. No output and no limit is changed.
+
+    What stood in the error queue of an instrument stands there no more.
+    """
     clock = WallClock()
     rack = None if bench.rack is None else bench.rack.build(clock)
     parts: dict[str, Role] = {}
@@ -47,7 +51,7 @@ def check(bench: BenchFile) -> Iterator[Checked]:
             try:
                 driver = plan.connect(clock, parts, rack)
                 parts[name] = plan.guarded(driver, clock)
-                errors = tuple(getattr(driver, "found_errors", ()))  # cleared by the driver when it connected
+                errors = tuple(getattr(driver, "found_errors", ()))
                 yield replace(_questioned(plan, parts[name]), errors=errors)
             except Exception as error:  # noqa: BLE001 - the others are to be checked all the same
                 yield Checked(name, plan.driver, trouble=in_words(error.__cause__ or error))
@@ -62,11 +66,12 @@ def _questioned(plan: PartPlan, part: Role) -> Checked:
     if plan.limits is None:
         return Checked(plan.name, plan.driver, identity, "has none")
     guard = cast("Guard[Any, Any]", part)
+    output = trouble = ""
     try:
         output = guard.confirm()
-    except UnsafeError as error:  # someone's sample may be biased
-        output = str(error)
-    return Checked(plan.name, plan.driver, identity, output, _own_limit(guard))
+    except UnsafeError as error:
+        trouble = str(error)
+    return Checked(plan.name, plan.driver, identity, output, _own_limit(guard), trouble=trouble)
 
 
 def _own_limit(part: Guard[Any, Any]) -> str:

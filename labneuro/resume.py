@@ -139,14 +139,16 @@ def _put_back_emulated(opened: Bench, script: Script) -> None:
     for event in script.met():
         last = event if isinstance(event, Remembered) else last
     able = opened.memories
-    for name, memory in last.parts.items():
+    for name in last.parts:
         if name not in able:
             raise ResumeError(f"{name} can't be put back on this bench: go on with the one of the run, or start anew")
-        able[name].restore(memory)
-    opened.clock.sleep(max(0.0, last.clock - opened.clock.now()))
-    # What the driver of an emulated instrument knew is gone: it is told its settings again.
+    # What the driver of an emulated instrument knew is gone: it is told its settings again. That takes time and leaves
+    # its traces in the rack, which are gone with what is put back then.
     before = _settings(opened, script, lambda e: _plan(opened.file, e).racked and e.asked.number <= last.number)
     _assert(opened, before, lambda exchange: None)
+    opened.clock.sleep(max(0.0, last.clock - opened.clock.now()))
+    for name, memory in last.parts.items():
+        able[name].restore(memory)
     for event in script.met():
         if isinstance(event, Exchange) and not _real(opened.file, event):
             if event.asked.number > last.number:

@@ -48,12 +48,12 @@ def _check(arguments: list[str]) -> int:
             ("instrument", checked.identity),
             ("output", checked.output),
             ("own limit", checked.own_limit),
-            ("errors", "; ".join(checked.errors) or ("" if checked.trouble else "none")),
+            ("errors", "; ".join(checked.errors) or ("none" if checked.identity else "")),
         ]
         title = f"{checked.part} ({checked.driver})"
         show({title: [(label, printable(text)) for label, text in lines if text]}, console)
         bad += bool(checked.trouble or checked.errors)
-    console.print(f"{counted(bad, 'part')} in trouble" if bad else "all parts answer", highlight=False)
+    console.print(f"{counted(bad, 'part')} in trouble" if bad else "all parts answer and are off", highlight=False)
     return 1 if bad else 0
 
 
@@ -112,10 +112,10 @@ def _serve(arguments: list[str]) -> int:
     bench = load(given["bench"])
     if bench.rack is None:
         raise UsageError(f"{bench.called} has no table [rack]: there is nothing to serve")
+    bench.rack.warm_up()
     over = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda number, frame: over.set())
-    bench.rack.warm_up()
     rack = bench.rack.build(new_clock(bench))
     console = Console()
     try:

@@ -9,11 +9,11 @@ from typing import Annotated, Any, cast
 
 import numpy as np
 from annotated_types import Ge
+from pyvisa.rname import to_canonical_name
 
-from labneuro.bench import load
+from labneuro.bench import BenchError, load
 from labneuro.clock import Clock, VirtualClock
-from labneuro.limits import LimitError
-from labneuro.parameters import suggestion, takes_clock
+from labneuro.parameters import ParameterError, suggestion, takes_clock
 from labneuro.racks import Rack, RackPlan, Refusal, Values
 from labneuro.registry import RegistryError, load_driver, load_model, models
 from labneuro.roles import Role
@@ -26,7 +26,7 @@ from labneuro.simulators.receiver import Sweep
 from labneuro.simulators.terminals import EmissionTerminal, Terminal
 from labneuro.units import Decibels, Frequency, Resistance
 
-_WIRE = re.compile(r"(\w+)(?:\.(\w+))?\s*->\s*(\w+)(?:\.(\w+))?")
+_WIRE = re.compile(r"([\w-]+)(?:\.(\w+))?\s*->\s*([\w-]+)(?:\.(\w+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,24 +118,47 @@ class VirtualRackPlan(RackPlan):
                 raise refusal((*key, "model"), str(error)) from error
             if not (isinstance(model, type) and issubclass(model, Instrument)):
                 raise refusal((*key, "model"), f"'{instrument.model}' is no emulated instrument: {', '.join(models())}")
-            faults = instrument.faults
-            injected = None if faults is None else Faults(**values(Faults, faults, (*key, "faults")))
+            injected = None
+            if instrument.faults is not None:
+                try:
+                    injected = Faults(**values(Faults, instrument.faults, (*key, "faults")))
+                except ParameterError as error:
+                    raise refusal((*key, "faults", error.parameter), error.reason) from None
             if name in devices:
                 raise refusal(key, "there is a device of this name: choose another")
-            instruments[name] = _Plan(model, {}, instrument.resource, injected)
+            try:
+                resource = to_canonical_name(instrument.resource)
+            except ValueError:
+                what = f"{instrument.resource!r} is no VISA resource"
+                raise refusal((*key, "resource"), f'{what}: give one such as "GPIB0::12::INSTR"') from None
+            for other, plan in instruments.items():
+                if plan.resource == resource:
+                    raise refusal((*key, "resource"), f"{other} has {resource}: give each its own")
+            instruments[name] = _Plan(model, {}, resource, injected)
         wires: dict[str, tuple[str, str, str, Wire]] = {}
+        fed: set[tuple[str, str]] = set()
         for words, table in tables("wires", top.wires).items():
             key = ("wires", words)
             match = _WIRE.fullmatch(words.strip())
             if match is None:
                 raise refusal(key, 'not a wire: write "source -> chip.terminal" or "chip.terminal -> meter"')
             left, left_terminal, right, right_terminal = match.groups()
-            device, terminal, instrument_name = (
-                (left, left_terminal, right) if left in devices else (right, right_terminal, left)
+            device, terminal, instrument_name, port = (
+                (left, left_terminal, right, right_terminal)
+                if left in devices
+                else (right, right_terminal, left, left_terminal)
             )
             for kind, name, known in (("device", device, devices), ("instrument", instrument_name, instruments)):
                 if name not in known:
                     raise refusal(key, f"no {kind} {name!r} in this rack; {suggestion(name, known)}")
+            if port:
+                raise refusal(key, f"{instrument_name} has no terminal {port!r}: instruments are named alone")
+            if any(instrument_name == wired for wired, *_ in wires.values()):
+                raise refusal(key, f"{instrument_name} has a wire already: give each instrument one")
+            if device == right:
+                if (device, terminal) in fed:
+                    raise refusal(key, f"{right}.{terminal} is fed by another wire: give each terminal one source")
+                fed.add((device, terminal))
             wire = Wire(**vars(_Wire(**values(_Wire, table, key))))
             wires[words] = (instrument_name, device, terminal or "", wire)
         return cls(devices, instruments, wires, refusal)
@@ -171,10 +194,7 @@ class VirtualRackPlan(RackPlan):
                 connect(instruments[instrument], terminals[terminal], wire, pulls[device])
             except TypeError as error:
                 raise self.refusal(("wires", words), str(error)) from None
-        try:
-            return VirtualRack(clock, devices, bare, instruments, {n: p.resource for n, p in self.instruments.items()})
-        except ValueError as error:
-            raise self.refusal(("instruments",), str(error)) from None
+        return VirtualRack(clock, devices, bare, instruments, {n: p.resource for n, p in self.instruments.items()})
 
 
 class VirtualRack(Rack):
@@ -195,8 +215,6 @@ class VirtualRack(Rack):
         self.devices = devices
         self.bare = bare
         self.instruments = instruments
-        if len(set(resources.values())) < len(resources):
-            raise ValueError("two of them have one resource: give each its own")
         self.library = visa_library({resource: instruments[name] for name, resource in resources.items()})
         self.visa_library = f"{self.library.library_path}@labneuro"
 
@@ -281,5 +299,5 @@ def load_rack(path: str | Path, clock: Clock) -> VirtualRack:
     """Return the rack of a bench file. Raises BenchError."""
     bench = load(path)
     if not isinstance(bench.rack, VirtualRackPlan):
-        raise LimitError(f"{bench.called}: has no table [rack]")
+        raise BenchError(f"{bench.called}: it has no table [rack]: add one, or name another bench file")
     return bench.rack.build(clock)

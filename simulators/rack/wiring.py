@@ -42,11 +42,11 @@ def connect(instrument: Any, terminal: Terminal, wire: Wire, pulls: Pulls) -> No
     match terminal:
         case DirectTerminal() if hasattr(instrument, "resistance"):
             _connect_source(instrument, terminal, wire, pulls)
-        case DirectTerminal() if hasattr(instrument, "input"):
+        case DirectTerminal() if hasattr(instrument, "input") and not hasattr(instrument, "noise_bandwidth"):
             instrument.input = lambda channel: _up_to_date(pulls, terminal.voltage)
         case RFTerminal() if hasattr(instrument, "tone"):
             _connect_generator(instrument, terminal, wire)
-        case EmissionTerminal() if hasattr(instrument, "input"):
+        case EmissionTerminal() if hasattr(instrument, "noise_bandwidth"):
             _connect_analyzer(instrument, terminal, wire, pulls)
         case _:
             raise TypeError("the instrument has no port for this terminal: connect another")

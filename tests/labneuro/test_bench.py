@@ -1,5 +1,5 @@
-import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -7,16 +7,14 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import pytest
 from annotated_types import Ge
-from hypothesis import given
-from hypothesis import strategies as st
 
 from labneuro import bench, registry
 from labneuro.bench import BenchError, BenchFile, load, parse
 from labneuro.clock import Clock, VirtualClock, WallClock
-from labneuro.limits import LimitedOscillatorChip, LimitError, OscillatorLimits
+from labneuro.limits import LimitedOscillatorChip, LimitError, OscillatorLimits, UnsafeError
+from labneuro.racks import Rack, RackPlan, Refusal, Values
 from labneuro.roles import CurrentSource, OscillatorChip, PulseGenerator, RFSource, Role, SpectrumAnalyzer, Wiring
 from labneuro.signals import Pulses, Spectrum, StateArray, Tones
-from labneuro.toml_lines import key_lines
 from labneuro.units import Duration, FloatArray
 
 # --- Parts that note what happens to them
@@ -171,6 +169,24 @@ class Pulser(Noting, PulseGenerator):
     def fire(self, pulses: Pulses) -> None: ...
 
 
+class Rig(Chip):
+    """A chip made of current sources and a generator."""
+
+    name = "rig"
+
+    def __init__(self, biases: Sequence[CurrentSource], rf: RFSource, *, seed: int = 0) -> None:
+        super().__init__(seed=seed, oscillators=len(biases))
+        self.made_of = [*biases, rf]
+
+
+class Wired(Bias):
+    """A current source that is found through a VISA library."""
+
+    def __init__(self, *, visa_library: str = "") -> None:
+        self.library = visa_library
+        super().__init__()
+
+
 class Laser(Role):
     """A role without an envelope."""
 
@@ -184,6 +200,8 @@ DRIVERS: dict[str, type[Role]] = {
     "bias": Bias,
     "relay": Relay,
     "pulser": Pulser,
+    "rig": Rig,
+    "wired": Wired,
     "laser": Laser,
 }
 
@@ -463,98 +481,6 @@ def test_a_file_that_is_none_says_so(tmp_path: Path) -> None:
         load("nul\0.toml")
 
 
-# --- Lines of keys
-
-
-def test_keys_are_found_wherever_toml_lets_them_stand() -> None:
-    text = '''\
-# [not.a.table]
-a.b = 1   # a dotted key
-"c d" = """
-[nor.this]
-e = 2
-"""
-f = [
-  { g = 1 },
-  { h = 2 },
-]
-
-[ t . "u.v" ]   # a table
-w = {
-x = 1, y = { z = 2 } }
-[[list]]
-k = 1
-[[list]]
-l = 2
-'''.replace("{\nx", "{ x")
-    assert key_lines(text) == {
-        ("a",): 2,
-        ("a", "b"): 2,
-        ("c d",): 3,
-        ("f",): 7,
-        ("f", "g"): 7,
-        ("f", "h"): 7,
-        ("t",): 12,
-        ("t", "u.v"): 12,
-        ("t", "u.v", "w"): 13,
-        ("t", "u.v", "w", "x"): 13,
-        ("t", "u.v", "w", "y"): 13,
-        ("t", "u.v", "w", "y", "z"): 13,
-        ("list",): 14,
-        ("list", "k"): 15,
-        ("list", "l"): 17,
-    }
-
-
-names = st.text("abcXYZ09_- .#[]='µ", min_size=1, max_size=6)
-values = st.sampled_from(
-    [
-        "1",
-        '"a # b"',
-        "[1,\n  2]",
-        '"""\n[x]\ny = 1\n"""',
-        "'''\n\\\n'''",
-        "{ p = 1, q.r = [ {} ] }",
-        "nan",
-        "2020-01-01",
-    ]
-)
-fillers = st.lists(st.sampled_from(["", "   ", "# comment", "# [table]", '# """']), max_size=2)
-statements = st.tuples(fillers, names, values)
-tables = st.lists(
-    st.tuples(
-        fillers,
-        st.lists(names, min_size=1, max_size=3),
-        st.lists(statements, max_size=4, unique_by=lambda s: s[1]),
-    ),
-    max_size=4,
-    unique_by=lambda t: t[1][0],
-)
-
-
-@given(tables, st.sampled_from(["\n", "\r\n"]))
-def test_every_key_of_any_file_has_the_line_it_was_written_on(tables: list[Any], newline: str) -> None:
-    lines: list[str] = []
-    written: dict[tuple[str, ...], int] = {}
-    for before, header, body in tables:
-        lines += before
-        lines.append(f"[{'.'.join(_quoted(name) for name in header)}]")
-        for depth in range(len(header)):
-            written[tuple(header[: depth + 1])] = len(lines)
-        for filler, name, value in body:
-            lines += filler
-            written[(*header, name)] = len(lines) + 1
-            lines += f"{_quoted(name)} = {value}".split("\n")
-    text = newline.join(lines)
-    tomllib.loads(text)
-    found = key_lines(text)
-    assert {key: found[key] for key in written} == written
-
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
-
-
 # --- Opening and leaving
 
 
@@ -793,6 +719,205 @@ def test_a_part_whose_limits_can_not_be_put_in_front_is_made_safe_too(
     unconfirmed = "UnsafeError: bench 'ours': chip: not confirmed safe: its limits are not in place"
     assert caught.value.__notes__ == [f"on leaving bench 'ours': {unconfirmed}"]
     assert Noting.events == ["chip made", "chip safe", "chip closed"]
+
+
+# --- Parts made of others
+
+RIG = """
+[parts.rig]
+driver = "rig"
+made_of = { biases = ["one", "two"], rf = "rf" }
+limits = { max_current = "6 mA", max_rf_power = "5 dBm" }
+"""
+BIASES = BIAS.replace("parts.bias", "parts.one") + BIAS.replace("parts.bias", "parts.two")
+
+
+def test_a_rig_is_handed_its_parts_behind_their_limits_wherever_it_stands_in_the_file(read: Write) -> None:
+    for text in (RIG + BIASES + RF, BIASES + RF + RIG):
+        with read(text).open() as opened:
+            rig = opened.parts["rig"]
+            assert isinstance(rig, LimitedOscillatorChip)
+            inner = rig._inner
+            assert isinstance(inner, Rig)
+            assert inner.made_of == [opened.parts[name] for name in ("one", "two", "rf")]
+            with pytest.raises(LimitError, match="bench 'my': one: asked for 9 mA, limit 8 mA"):
+                inner.made_of[0].set_current(9e-3)
+            with pytest.raises(LimitError, match="bench 'my': rig: oscillator 1 asked for 7 mA, limit 6 mA"):
+                rig.set_currents(np.full(2, 7e-3))
+            Noting.events.clear()
+        assert [name for name, _ in opened.safety_report] == ["rf", "rig", "one", "two"]
+        assert [event for event in Noting.events if "closed" in event].count("bias closed") == 2
+
+
+def test_a_rig_is_as_real_as_what_it_is_made_of(read: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = {"bias": "labneuro.simulators", "generator": "labneuro.simulators", "rig": "labneuro.drivers"}
+    for generator, real in (("labneuro.simulators", False), ("labneuro.drivers", True)):
+        groups["generator"] = generator
+        offered = {name: EntryPoint(name, "lab:Driver", group) for name, group in groups.items()}
+        monkeypatch.setattr(registry, "drivers", lambda offered=offered: offered)
+        file = read(RIG + BIASES + RF)
+        assert file.parts["rig"].real is real
+        assert file.guarded is real
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('rf = "rf"', 'rff = "rf"', "4: parts.rig.made_of.rff: unknown key; did you mean rf?"),
+        (', rf = "rf"', "", '4: parts.rig.made_of.rf: missing: name the part that is a RFSource, such as "part1"'),
+        ('["one", "two"]', '"one"', "4: parts.rig.made_of.biases: 'one' is not allowed: name parts that are each a"),
+        ('rf = "rf"', 'rf = ["rf"]', "4: parts.rig.made_of.rf: ['rf'] is not allowed: name the part that is a"),
+        ('"two"]', "2]", "4: parts.rig.made_of.biases: ['one', 2] is not allowed: name parts"),
+        ('"two"]', '"too"]', "4: parts.rig.made_of.biases: no part 'too'; did you mean two?"),
+        ('"two"]', '"rf"]', "4: parts.rig.made_of.biases: rf is a RFSource: name a CurrentSource"),
+        ('"two"]', '"one"]', "4: parts.rig.made_of.biases: one is named twice: name each part once"),
+        ("made_of =", "# made_of =", "2: parts.rig.made_of.biases: missing: name parts that are each a CurrentSource"),
+    ],
+)  # fmt: skip
+def test_what_a_rig_can_not_be_made_of_is_said_with_its_line(read: Write, old: str, new: str, says: str) -> None:
+    assert RIG.count(old) == 1
+    with pytest.raises(BenchError) as caught:
+        read(RIG.replace(old, new) + BIASES + RF)
+    assert str(caught.value).startswith(f"my.toml:{says}")
+
+
+def test_a_driver_that_is_no_rig_is_made_of_nothing(read: Write) -> None:
+    text = RF.replace('"generator"', '"generator"\nmade_of = { analyzer = "analyzer" }') + ANALYZER
+    with pytest.raises(BenchError, match=r"^my.toml:4: parts.rf.made_of.analyzer: unknown key; none is known"):
+        read(text)
+
+
+def test_a_rig_whose_part_does_not_start_does_not_start_either(read: Write) -> None:
+    Noting.fails["rf made"] = OSError("no answer")
+    with pytest.raises(BenchError, match=r"parts\.rf: 'generator' did not start"), read(RIG + BIASES + RF).open():
+        pytest.fail("the bench opened")
+    assert "rig made" not in Noting.events
+    assert Noting.events.count("bias safe") == 2
+
+
+# --- A rack
+
+
+class Shelf(Rack):
+    """A rack of nothing, that notes what becomes of it."""
+
+    visa_library = "shelf@labneuro"
+    deaths: Sequence[str] = ()  # type: ignore[assignment]
+
+    def snapshot(self) -> object:
+        return {"deaths": list(self.deaths)}
+
+    def restore(self, snapshot: object) -> None:
+        raise NotImplementedError
+
+    def serve(self, host: str, ports: Mapping[str, int]) -> AbstractContextManager[Mapping[str, Sequence[str]]]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        Noting.events.append("rack closed")
+
+
+class ShelfPlan(RackPlan):
+    """A plan whose table has one key, `height`."""
+
+    def __init__(self, shelf: Rack) -> None:
+        self.shelf = shelf
+        self.clocks: list[Clock] = []
+
+    @classmethod
+    def read(cls, content: Mapping[str, object], values: Values, refusal: Refusal) -> "ShelfPlan":
+        def keys(*, height: Annotated[int, Ge(1)] = 1) -> None: ...
+
+        if values(keys, content, ())["height"] > 9:
+            raise refusal(("height",), "too high: climb less")
+        return cls(Shelf())
+
+    def warm_up(self) -> None:
+        raise NotImplementedError
+
+    def build(self, clock: Clock) -> Rack:
+        self.clocks.append(clock)
+        Noting.events.append("rack built")
+        return self.shelf
+
+
+RACKED = """\
+clock = "virtual"
+[parts.near]
+driver = "wired"
+limits = { max_current = "8 mA", max_compliance = "2 V" }
+[parts.far]
+driver = "wired"
+settings = { visa_library = "@py" }
+limits = { max_current = "8 mA", max_compliance = "2 V" }
+[rack]
+height = 2
+"""
+
+
+@pytest.fixture
+def shelves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "load_rack", lambda: ShelfPlan)
+    offered = {"wired": EntryPoint("wired", "lab:Wired", "labneuro.drivers")}
+    monkeypatch.setattr(registry, "drivers", lambda: offered)
+
+
+@pytest.mark.usefixtures("shelves")
+def test_drivers_find_the_rack_unless_they_are_told_of_another_library(read: Write) -> None:
+    file = read(RACKED)
+    near, far = file.parts["near"], file.parts["far"]
+    assert [(plan.racked, plan.real) for plan in (near, far)] == [(True, False), (False, True)]
+    with file.open() as opened:
+        assert Noting.events[:2] == ["rack built", "bias made"]
+        assert isinstance(file.rack, ShelfPlan)
+        assert file.rack.clocks == [opened.clock]
+        libraries = [part._inner.library for part in opened.parts.values()]  # type: ignore[attr-defined]
+        assert libraries == ["shelf@labneuro", "@py"]
+        assert opened.memories == {"[rack]": opened.rack}
+        Noting.events.clear()
+    assert Noting.events == ["bias safe", "bias safe", "bias closed", "bias closed", "rack closed"]
+
+
+@pytest.mark.usefixtures("shelves")
+def test_a_device_of_the_rack_that_was_destroyed_is_told_when_the_bench_is_left(
+    read: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Shelf, "deaths", ["chip: burnt", "chip: burnt too"])
+    told: list[tuple[str, str, bool]] = []
+    with (
+        pytest.raises(ExceptionGroup, match=r"^on leaving bench 'my': .*rack: chip: burnt") as caught,
+        read(RACKED).open(lambda *said: told.append(said)),
+    ):
+        pass
+    says = [f"bench 'my': rack: {words}" for words in ("chip: burnt", "chip: burnt too")]
+    assert [str(error) for error in caught.value.exceptions] == says
+    assert {type(error) for error in caught.value.exceptions} == {UnsafeError}
+    assert told[2:] == [("[rack]", "chip: burnt", False), ("[rack]", "chip: burnt too", False)]
+    assert Noting.events[-1] == "rack closed"
+
+
+@pytest.mark.usefixtures("shelves")
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("height", "hight", "10: rack.hight: unknown key; did you mean height?"),
+        ("height = 2", "height = 0", "10: rack.height: 0 is not allowed: give an integer of at least 1"),
+        ("height = 2", "height = 10", "10: rack.height: too high: climb less"),
+    ],
+)
+def test_what_is_wrong_with_a_rack_is_said_with_its_line(read: Write, old: str, new: str, says: str) -> None:
+    with pytest.raises(BenchError) as caught:
+        read(RACKED.replace(old, new))
+    assert str(caught.value) == f"my.toml:{says}"
+
+
+def test_a_rack_that_nobody_can_build_says_so(read: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> type[RackPlan]:
+        raise registry.RegistryError("no rack 'virtual' is installed; none is known")
+
+    monkeypatch.setattr(registry, "load_rack", missing)
+    with pytest.raises(BenchError, match=r"^my.toml:9: rack: no rack 'virtual' is installed"):
+        read(RACKED)
 
 
 # --- Which part serves which parameter
