@@ -34,12 +34,12 @@ _L4, _L5, _L6 = _f(0.20491759), _f(-0.18680751), _f(0.11931054)
 _S0, _S1, _S2, _S3 = _f(3.14159036), _f(-5.16740656), _f(2.54401040), _f(-0.55946243)
 _C0, _C1, _C2, _C3, _C4 = _f(0.99999994), _f(-4.93479300), _f(4.05841112), _f(-1.33187652), _f(0.21968961)
 _LN2 = _f(math.log(2.0))
-_SQRT_HALF = _i(0x3F3504F3)  # the bits of sqrt(1/2) in single precision
-_MANTISSA = _i(0x007FFFFF)
+SQRT_HALF = _i(0x3F3504F3)  # the bits of sqrt(1/2) in single precision
+MANTISSA = _i(0x007FFFFF)
 
 
 @njit(cache=True)
-def _splitmix(counter: np.uint64) -> np.uint64:
+def splitmix(counter: np.uint64) -> np.uint64:
     """Hash 64 bits (Steele, Lea and Flood, OOPSLA 2014; constants of Stafford's variant 13)."""
     z = np.uint64(counter)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -50,9 +50,9 @@ def _splitmix(counter: np.uint64) -> np.uint64:
 @njit(cache=True)
 def start_stream(seed: int, lane: int, words: NDArray[np.uint32]) -> None:
     """Write the four starting words of stream `lane` of `seed` to `words`, (4,): 96 hashed bits and a counter of 1."""
-    key = _splitmix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
-    first = _splitmix(key ^ _splitmix(np.uint64(2 * lane + 1)))
-    second = _splitmix(first + np.uint64(0x9E3779B97F4A7C15))
+    key = splitmix(np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15))
+    first = splitmix(key ^ splitmix(np.uint64(2 * lane + 1)))
+    second = splitmix(first + np.uint64(0x9E3779B97F4A7C15))
     words[0] = _u(first & np.uint64(0xFFFFFFFF))
     words[1] = _u(first >> np.uint64(32))
     words[2] = _u(second & np.uint64(0xFFFFFFFF))
@@ -79,13 +79,13 @@ def _draw_words(a, b, c, d, first, second):
 
 
 @njit(fastmath=FASTMATH, cache=True)
-def _radii(words, radius):
+def radii(words, radius):
     """Fill `radius` with ±sqrt(-2 ln u): u from the upper 31 bits and a half, sign from the last."""
     for k in range(words.size):
         u = _f((_f(_i(words[k] >> _u(1))) + _f(0.5)) * _f(2.0**-31))
-        bits = _i(_f(u).view(_i) - _SQRT_HALF)
+        bits = _i(_f(u).view(_i) - SQRT_HALF)
         exponent = _f(bits >> _i(23))
-        f = _i((bits & _MANTISSA) + _SQRT_HALF).view(_f) - _f(1.0)
+        f = _i((bits & MANTISSA) + SQRT_HALF).view(_f) - _f(1.0)
         series = ((((((_L6 * f + _L5) * f + _L4) * f + _L3) * f + _L2) * f + _L1) * f + _L0) * f
         # Rounding may lift u to exactly 1, where the series gives a few -1e-7: the absolute value keeps the root real.
         r = _f(math.sqrt(abs(_f(2.0) * (exponent * _LN2 + series))))
@@ -93,7 +93,7 @@ def _radii(words, radius):
 
 
 @njit(fastmath=FASTMATH, cache=True)
-def _turn(words, radius, x, y):
+def turn(words, radius, x, y):
     """Fill `x` and `y` with the radii turned by an angle uniform in ±pi/2; their sign makes the circle full."""
     for k in range(words.size):
         v = _f(_i(words[k])) * _f(2.0**-32)
@@ -112,8 +112,8 @@ def draw_pairs(streams, first, second, radius, x, y):
     (draws, lanes), float32.
     """
     _draw_words(streams[0], streams[1], streams[2], streams[3], first, second)
-    _radii(first.ravel(), radius.ravel())
-    _turn(second.ravel(), radius.ravel(), x.ravel(), y.ravel())
+    radii(first.ravel(), radius.ravel())
+    turn(second.ravel(), radius.ravel(), x.ravel(), y.ravel())
 
 
 @njit(cache=True)

@@ -12,7 +12,7 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from labneuro.simulators.noise import _MANTISSA, _SQRT_HALF, FASTMATH, LANES, _radii, _splitmix, _turn
+from labneuro.simulators.noise import FASTMATH, LANES, MANTISSA, SQRT_HALF, radii, splitmix, turn
 
 LONGEST = 31
 """Slots of the longest pulse train; with a sign, a train fits into 32 bits."""
@@ -37,7 +37,7 @@ _E1, _E2, _E3, _E4, _E5 = _f(0.69314686), _f(0.24022238), _f(0.05550893), _f(0.0
 @njit(cache=True)
 def _address(seed, purpose):
     """Return the 64 bits from which all noise of a purpose follows."""
-    return _splitmix(_splitmix(_q(seed)) ^ _q(purpose))
+    return splitmix(splitmix(_q(seed)) ^ _q(purpose))
 
 
 @njit(cache=True)
@@ -57,10 +57,10 @@ def _normals(first, key, words, radius, x, y):
     low, high = _u(key & _q(0xFFFFFFFF)), _u(key >> _q(32))
     for i in range(words.size):
         words[i] = _hash(_u(first + i), low, high)
-    _radii(words, radius)
+    radii(words, radius)
     for i in range(words.size):
         words[i] = _hash(words[i], high, low)
-    _turn(words, radius, x, y)
+    turn(words, radius, x, y)
 
 
 @njit(parallel=True, cache=True)
@@ -69,7 +69,7 @@ def fire(chance, slots, seed, purpose, number):
     bits = np.zeros(chance.shape, np.uint32)
     base = _address(seed, purpose)
     for u in prange(chance.shape[0]):
-        key = _splitmix(base ^ _q(number + u))
+        key = splitmix(base ^ _q(number + u))
         low, high = _u(key & _q(0xFFFFFFFF)), _u(key >> _q(32))
         for i in range(chance.shape[1]):
             threshold = min(abs(chance[u, i]), 1.0) * 4294967296.0
@@ -113,7 +113,7 @@ def outer(row_bits, starts, members, seed, number, hidden, visible, pulses, para
         for u in range(row_bits.shape[0]):
             bits = row_bits[u, r]
             if bits & ~SIGN:
-                key = _splitmix(_splitmix(base ^ _q(number + u)) ^ _q(r))
+                key = splitmix(splitmix(base ^ _q(number + u)) ^ _q(r))
                 first, count = 0, 0
                 for slot in range(LONGEST):
                     if (bits >> _u(slot)) & _u(1):
@@ -143,12 +143,12 @@ def outer(row_bits, starts, members, seed, number, hidden, visible, pulses, para
 def step(counts, seed, number, hidden, visible, pulses, parameters, kind, constants):
     """Step the devices of each row together: all that have a k-th pulse to come, for k = 1, 2, ..."""
     columns = hidden.shape[1]
-    base = _splitmix(_address(seed, PULSE) ^ _q(number))
+    base = splitmix(_address(seed, PULSE) ^ _q(number))
     for r in prange(hidden.shape[0]):
         size = _whole(columns)
         chosen, words = np.empty(size, np.uint32), np.empty(size, np.uint32)
         radii, normals = np.empty(size, np.float32), np.empty(2 * size, np.float32)
-        key = _splitmix(base ^ _q(r))
+        key = splitmix(base ^ _q(r))
         left, first = 0, 0
         for j in range(columns):
             if counts[r, j] != 0:
@@ -234,8 +234,8 @@ def _exponential(value):
 @njit(cache=True, fastmath=FASTMATH)
 def _logarithm(value):
     """Return ln(value) to 1e-7, by the series of the inverse hyperbolic tangent about the nearest power of two."""
-    bits = _i(_f(value).view(_i) - _SQRT_HALF)
-    f = _i((bits & _MANTISSA) + _SQRT_HALF).view(_f) - _f(1)
+    bits = _i(_f(value).view(_i) - SQRT_HALF)
+    f = _i((bits & MANTISSA) + SQRT_HALF).view(_f) - _f(1)
     s = f / (_f(2) + f)
     q = s * s
     series = (((_f(1 / 9) * q + _f(1 / 7)) * q + _f(1 / 5)) * q + _f(1 / 3)) * q + _f(1)
