@@ -134,7 +134,8 @@ class KeysightPulseGenerator(SCPIInstrument, PulseGenerator):
             least = format_quantity(weakest, "V")
             raise LimitError(f"{type(self).__name__} asked for a limit of {voltage} V: give a finite one from {least}")
         self._limit = min(voltage, strongest)
-        self._set_up(1.0)
+        self.make_safe()
+        self._set(self._preparation(1.0), self._modes(1.0) | {OUTPUT: "0"})
 
     def fire(self, pulses: Pulses) -> None:
         """Send `pulses` and return after the last. Raises LimitError, before anything is sent, for what can't be done.
@@ -147,15 +148,17 @@ class KeysightPulseGenerator(SCPIInstrument, PulseGenerator):
         rest, peak = (f"{self.VOLTAGE}:{level}" for level in (("LOW", "HIGH") if sign > 0 else ("HIGH", "LOW")))
         shape = {self.PERIOD: f"{period:.6E}", self.WIDTH: f"{width:.6E}"}
         shape |= {peak: self._level(amplitude), self.COUNT: str(count)}
-        on = self._ready_for == sign
-        if not on:
-            self._set_up(sign)
-        self._ready_for = 0.0  # unless all goes well
-        settings = [(self.WIDTH, f"{self._narrowest:.6E}"), *shape.items()]  # which fits any period
-        wanted = self._modes(sign) | {rest: "0", OUTPUT: str(int(on))} | shape
-        self._set(settings, wanted, READ_BACK * abs(amplitude) + LEVEL_ERROR)
-        if not on:
-            self._set([(OUTPUT, "1")], {OUTPUT: "1"})
+        settings = [(self.WIDTH, f"{self._narrowest:.6E}"), *shape.items()]  # a width that fits any period
+        wanted = self._modes(sign) | {rest: "0", OUTPUT: "1"} | shape
+        error = READ_BACK * abs(amplitude) + LEVEL_ERROR
+        on, self._ready_for = self._ready_for == sign, 0.0  # unless all goes well
+        if on:
+            self._set(settings, wanted, error)
+        else:
+            self.make_safe()
+            settings = [*self._preparation(sign), *settings]
+            self._set(settings, wanted | {OUTPUT: "0"}, error)
+            self._set([*settings, (OUTPUT, "1")], wanted, error)  # again, should its power have failed since
             self._clock.sleep(RELAY)
         self._release(count, count * period)
         self._ready_for = sign
@@ -172,7 +175,7 @@ class KeysightPulseGenerator(SCPIInstrument, PulseGenerator):
         """Return amplitude, width and count as they will be set. Raises LimitError for what the model can't do."""
         (weakest, strongest), widest, most = self.REACH.amplitude, self.REACH.width[1], self.REACH.most
         fits = weakest <= abs(pulses.amplitude) <= strongest and self._narrowest <= pulses.width <= widest
-        if not (fits and pulses.count in range(1, most + 1)):
+        if not (fits and 1 <= pulses.count <= most and pulses.count % 1 == 0):
             asked = f"{pulses.count} pulses of {pulses.amplitude:g} V, {pulses.width:g} s"
             volts = f"{format_quantity(weakest, 'V')} to {format_quantity(strongest, 'V')} of either sign"
             times = f"{format_quantity(self._narrowest, 's')} to {format_quantity(widest, 's')}"
@@ -205,24 +208,27 @@ class KeysightPulseGenerator(SCPIInstrument, PulseGenerator):
         """Return a level, V into an open circuit, as the instrument displays it."""
         return f"{rounded(volts * displayed(self.OPEN), FINEST_LEVEL):.6E}"
 
-    def _set_up(self, sign: float) -> None:
-        """Switch off, end any burst, and set what pulses of one sign have in common, one step never against the next.
+    def _preparation(self, sign: float) -> list[tuple[str, str]]:
+        """Return what ends any burst and sets what pulses of one sign have in common, for an output that is off.
 
-        The limits, off while the load changes, are on before the levels leave the least of the instrument.
+        However it was left, no step conflicts with those before. The limits are off while the load changes, and on
+        before the levels are more than the least that there is.
         """
-        self.make_safe()
         modes, limits, volts = self._modes(sign), self._limits(), self.VOLTAGE
         weakest = self.REACH.amplitude[0]
-        settings = [(f"{self.BURST}:STAT", "0"), (self.EDGE, "MIN"), (self.WIDTH, "MIN"), (self.PERIOD, "1E-3")]
-        settings += [(self.WIDTH, f"{self._narrowest:.6E}"), *([(f"{volts}:LIM:STAT", "0")] if limits else [])]
+        period = max(1e-3, 2 * self._narrowest)
+        settings = [(f"{self.BURST}:STAT", "0"), (self.EDGE, "MIN"), (self.WIDTH, "MIN")]
+        settings += [
+            (self.PERIOD, f"{period:.6E}"),
+            (self.WIDTH, f"{self._narrowest:.6E}"),
+            *([(f"{volts}:LIM:STAT", "0")] if limits else []),
+        ]
         settings += [(header, value) for header, value in modes.items() if header not in limits]
         settings += [(volts, "MIN"), (f"{volts}:OFFS", "0")]
         settings += [(f"{volts}:LIM:HIGH", "MAX"), *limits.items()] if limits else []
         if sign > 0:
-            settings += [(f"{volts}:HIGH", self._level(weakest)), (f"{volts}:LOW", "0")]
-        else:
-            settings += [(f"{volts}:LOW", self._level(-weakest)), (f"{volts}:HIGH", "0")]
-        self._set(settings, modes | {OUTPUT: "0"})
+            return [*settings, (f"{volts}:HIGH", self._level(weakest)), (f"{volts}:LOW", "0")]
+        return [*settings, (f"{volts}:LOW", self._level(-weakest)), (f"{volts}:HIGH", "0")]
 
     def _set(self, settings: Iterable[tuple[str, str]], wanted: Mapping[str, str], level_error: float = 0.0) -> None:
         """Send settings in one message and compare what is `wanted`. Raises InstrumentError if it reads otherwise."""

@@ -14,7 +14,10 @@ from functools import cache, partial
 from types import FunctionType
 from typing import Literal, TypeVar, overload
 
-from labneuro.signals import Pulses, Spectrum, StateArray, Tones
+import numpy as np
+from numpy.typing import NDArray
+
+from labneuro.signals import Pulses, Scheme, Spectrum, Spent, StateArray, Tones, TrainArray, coincidences
 from labneuro.units import FloatArray
 
 Wiring = Literal["separate", "series"]
@@ -298,6 +301,86 @@ class OscillatorChip(Role):
     def calibrate_through(self, chip: "OscillatorChip") -> None:
         """Take whatever calibration it needs through `chip`: itself behind its limits. The guard calls it."""
         return
+
+
+class SynapseArray(Role):
+    """Devices where rows and columns cross, whose conductances pulses change.
+
+    Voltages are those of rows over columns, across the devices; devices are numbered [row, column] from 0.
+    """
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, int]:
+        """Numbers of rows and columns."""
+
+    @property
+    @abstractmethod
+    def scheme(self) -> Scheme:
+        """How devices are selected unless a request says otherwise."""
+
+    @property
+    @abstractmethod
+    def spent(self) -> Spent:
+        """What the devices have been given, as counted by whatever pulses them."""
+
+    @abstractmethod
+    def conductances(self, voltage: float, which: NDArray[np.bool_] | None = None) -> FloatArray:
+        """Return the conductances, (rows, columns), S, NaN outside the mask `which`.
+
+        voltage: V, so small that it leaves the devices as they are: a read may be asked again.
+        """
+
+    @abstractmethod
+    def multiply(self, voltages: FloatArray) -> FloatArray:
+        """Return the currents out of the columns, (batch, columns), A, for `voltages` on rows, (batch, rows), V."""
+
+    @abstractmethod
+    def multiply_transposed(self, voltages: FloatArray) -> FloatArray:
+        """Return the currents out of the rows, (batch, rows), A, for `voltages` on columns, (batch, columns), V."""
+
+    @action
+    @abstractmethod
+    def pulse(
+        self,
+        which: NDArray[np.bool_] | NDArray[np.int64],
+        pulses: Pulses,
+        scheme: Scheme | None = None,
+        gate: float | None = None,
+    ) -> None:
+        """Give devices `pulses`, one after the other.
+
+        which: a mask, or how many times each device gets them, (rows, columns). gate: voltage of the transistors in a
+        1T1R array, V, which limits the current; None: as the array has it.
+        """
+
+    @action
+    def update(self, rows: TrainArray, columns: TrainArray, pulses: Pulses, gate: float | None = None) -> None:
+        """Give devices a pulse like `pulses` in each slot in which their row and column both fire.
+
+        Its sign is that of `pulses` times those of the two trains. rows: (vectors, rows). columns: (vectors, columns).
+        An array that can't fire its lines at once gets the pulses of each vector one device after the other.
+        """
+        for row, column in zip(rows[:, None], columns[:, None], strict=True):
+            counts = coincidences(row, column) * pulses.count
+            negative = (column >> 31 != row.T >> 31) & (counts > 0)
+            for which, sign in ((counts * ~negative, 1), (counts * negative, -1)):
+                if which.any():
+                    self.pulse(which, Pulses(sign * pulses.amplitude, pulses.width), gate=gate)
+
+
+class SwitchMatrix(Role):
+    """Relays that connect the rows of a matrix to its columns."""
+
+    @property
+    @abstractmethod
+    def closed(self) -> NDArray[np.bool_]:
+        """Which relays are closed, (rows, columns), as read back."""
+
+    @setting
+    @abstractmethod
+    def set_closed(self, which: NDArray[np.bool_]) -> None:
+        """Close the relays in `which`, (rows, columns), after all others have opened."""
 
 
 @cache

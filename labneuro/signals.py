@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +11,18 @@ from labneuro.units import FloatArray
 
 StateArray = NDArray[np.int8]
 """Synchronisation states: (points, oscillators); 0 runs free, k is locked to source k (1 is A, 2 is B, ...)."""
+
+TrainArray = NDArray[np.uint32]
+"""Pulse trains of lines: (vectors, lines). Bit k < 31 is a pulse in slot k; with bit 31 the train is negative."""
+
+Scheme = Literal["V/2", "V/3", "grounded", "1T1R"]
+"""What the lines of an array are at while V is across one of its devices.
+
+V/2, V/3: the other rows and columns at V/2, or at V/3 and 2V/3. grounded: at 0. 1T1R: a transistor cuts them off.
+"""
+
+Exposure = tuple[float, NDArray[np.int64]]
+"""What part of a pulse's amplitude each device of an array sees, and how often, (rows, columns)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +92,19 @@ class Pulses:
     count: int = 1
 
 
+@dataclass(frozen=True, eq=False)
+class Spent:
+    """What an array of devices has been given since it was made.
+
+    pulses: full ones, (rows, columns). half_selected: pulses that were meant for others, of which the device saw a
+    part, (rows, columns). energy: of all of them in all devices, J; NaN if unknown.
+    """
+
+    pulses: NDArray[np.int64]
+    half_selected: NDArray[np.int64]
+    energy: float
+
+
 def source_currents(currents: FloatArray) -> FloatArray:
     """Return the currents of sources in series for device `currents`, (..., oscillators), A.
 
@@ -90,6 +116,55 @@ def source_currents(currents: FloatArray) -> FloatArray:
 def device_currents(sources: FloatArray) -> FloatArray:
     """Return the currents through devices in series for currents of their `sources`, (..., oscillators), A."""
     return np.cumsum(sources, axis=-1)
+
+
+def exposures(counts: NDArray[np.int64], scheme: Scheme) -> list[Exposure]:
+    """Return what an array sees while its devices get `counts` pulses, (rows, columns), one device at a time."""
+    rows, columns = counts.sum(axis=1, keepdims=True), counts.sum(axis=0, keepdims=True)
+    others: list[Exposure] = []
+    if scheme == "grounded":
+        others = [(1.0, rows - counts)]
+    elif scheme != "1T1R":
+        part = 1 / 2 if scheme == "V/2" else 1 / 3
+        others = [(part, rows + columns - 2 * counts)]
+        if scheme == "V/3":
+            others.append((-part, counts.sum() - rows - columns + counts))
+    return [(1.0, counts), *others]
+
+
+def coincidences(rows: TrainArray, columns: TrainArray) -> NDArray[np.int64]:
+    """Return in how many slots of all vectors the trains of a row and a column both have a pulse, (rows, columns)."""
+    total = np.zeros((rows.shape[1], columns.shape[1]), np.int64)
+    at_once = 128  # vectors: their slots fit into the cache, their sums into single precision
+    for first in range(0, len(rows), at_once):
+        one, other = (_fired(trains[first : first + at_once]) for trains in (rows, columns))
+        total += (one.T @ other).astype(np.int64)
+    return total
+
+
+def train_exposures(rows: TrainArray, columns: TrainArray, scheme: Scheme) -> list[Exposure]:
+    """Return what an array sees of coincident pulse trains, the parts for devices that are driven up.
+
+    Each line that fires brings half the amplitude. Rows of one sign meet columns of one sign in a phase of their own,
+    so that in two of four phases a device sees its row or its column alone, with the other sign. 1T1R: the trains of
+    the rows open transistors.
+    """
+    both = coincidences(rows, columns)
+    if scheme == "1T1R":
+        return [(1.0, both)]
+    alone = pulses_of(rows)[:, None] + pulses_of(columns)
+    return [(1.0, both), (1 / 2, alone - 2 * both), (-1 / 2, alone)]
+
+
+def _fired(trains: TrainArray) -> NDArray[np.float32]:
+    """Return 1 where there is a pulse, (slots of all vectors, lines)."""
+    bits = np.unpackbits(trains.astype("<u4")[..., None].view(np.uint8), axis=-1, count=31, bitorder="little")
+    return bits.swapaxes(1, 2).reshape(-1, trains.shape[1]).astype(np.float32)
+
+
+def pulses_of(trains: TrainArray) -> NDArray[np.int64]:
+    """Return how many pulses each line has in all vectors, (lines,)."""
+    return np.bitwise_count(trains & np.uint32(0x7FFFFFFF)).sum(axis=0, dtype=np.int64)
 
 
 def state_name(state: ArrayLike) -> str:

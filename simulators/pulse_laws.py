@@ -250,7 +250,7 @@ def pulse(devices: PulsedDevices, state: Weights, counts: ArrayLike, *, seed: in
     given = np.asarray(counts)
     if given.shape != devices.shape or given.dtype.kind not in "iu":
         raise ValueError(f"pulses of type {given.dtype} and shape {given.shape}: give integers of {devices.shape}")
-    kernels.step(given.astype(np.int64), seed, number, *_packed(devices, state))
+    kernels.step(given.astype(np.int64), seed, number, *kernel_arrays(devices, state))
 
 
 def outer_update(
@@ -276,7 +276,7 @@ def outer_update(
     up, across = np.atleast_2d(np.asarray(rows, np.float64)), np.atleast_2d(np.asarray(columns, np.float64))
     if up.shape[0] != across.shape[0] or (up.shape[1], across.shape[1]) != devices.shape:
         raise ValueError(f"an update of shapes {up.shape} and {across.shape} does not fit an array of {devices.shape}")
-    packed = _packed(devices, state)
+    packed = kernel_arrays(devices, state)
     block = max(_BLOCK // max(devices.shape), 1)
     for first in range(0, up.shape[0], block):
         some = slice(first, first + block)
@@ -323,7 +323,7 @@ def trains(
     )
 
 
-def _packed(devices: PulsedDevices, state: Weights) -> tuple[Any, ...]:
+def kernel_arrays(devices: PulsedDevices, state: Weights) -> tuple[Any, ...]:
     """Return what the kernels take of the array: state, devices, law and its constants."""
     law, cycle, curve = devices.law, devices.law.cycle, devices.law.curve
     kind, up, down = kernels.LINEAR, 0.0, 0.0

@@ -12,6 +12,7 @@ from labneuro.limits.currents import READ_ERROR, TICK, CurrentSourceLimits, Limi
 from labneuro.limits.guard import ROUNDING, Guard, LimitError, Place, UnsafeError
 from labneuro.limits.oscillators import LimitedOscillatorChip, OscillatorLimits
 from labneuro.limits.pulses import LimitedPulseGenerator, PulseLimits
+from labneuro.limits.synapses import LimitedSynapseArray, SynapseLimits
 from labneuro.limits.tones import LimitedRFSource, RFLimits
 from labneuro.limits.voltages import LimitedSourceMeter, SourceMeterLimits
 from labneuro.roles import (
@@ -22,6 +23,8 @@ from labneuro.roles import (
     Role,
     SourceMeter,
     SpectrumAnalyzer,
+    SwitchMatrix,
+    SynapseArray,
     Voltmeter,
 )
 
@@ -39,11 +42,13 @@ __all__ = [
     "LimitedPulseGenerator",
     "LimitedRFSource",
     "LimitedSourceMeter",
+    "LimitedSynapseArray",
     "OscillatorLimits",
     "Place",
     "PulseLimits",
     "RFLimits",
     "SourceMeterLimits",
+    "SynapseLimits",
     "UnsafeError",
     "envelope",
     "ramp_points",
@@ -63,8 +68,10 @@ ENVELOPES = (
     Envelope(RFSource, RFLimits, LimitedRFSource),
     Envelope(PulseGenerator, PulseLimits, LimitedPulseGenerator),
     Envelope(OscillatorChip, OscillatorLimits, LimitedOscillatorChip),
+    Envelope(SynapseArray, SynapseLimits, LimitedSynapseArray),
     Envelope(CurrentSource, CurrentSourceLimits, LimitedCurrentSource),
     Envelope(SourceMeter, SourceMeterLimits, LimitedSourceMeter),
+    Envelope(SwitchMatrix, None, None),
     Envelope(SpectrumAnalyzer, None, None),
     Envelope(Voltmeter, None, None),
 )

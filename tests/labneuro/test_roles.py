@@ -10,6 +10,7 @@ from labneuro.roles import (
     Role,
     SourceMeter,
     SpectrumAnalyzer,
+    SynapseArray,
     action,
     reading,
     setting,
@@ -32,7 +33,8 @@ def test_settings_are_put_back_in_an_order_that_is_safe_at_every_moment() -> Non
 
 
 def test_only_pulses_change_a_device_for_good() -> None:
-    assert {role: kinds(role, "action") for role in ROLES if kinds(role, "action")} == {PulseGenerator: ["fire"]}
+    actions = {role: kinds(role, "action") for role in ROLES if kinds(role, "action")}
+    assert actions == {PulseGenerator: ["fire"], SynapseArray: ["pulse", "update"]}
 
 
 def test_all_that_a_role_can_be_asked_is_listed_in_the_order_of_declaration() -> None:

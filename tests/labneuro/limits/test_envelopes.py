@@ -21,6 +21,8 @@ from labneuro.roles import (
     Role,
     SourceMeter,
     SpectrumAnalyzer,
+    SwitchMatrix,
+    SynapseArray,
     Voltmeter,
 )
 
@@ -72,7 +74,7 @@ def test_an_energy_is_nothing_without_a_resistance(lonely: str) -> None:
 
 def test_every_role_has_an_envelope() -> None:
     played = {role: envelope(role) for role in Role.__subclasses__() if role.__module__ == "labneuro.roles"}
-    assert {role for role, found in played.items() if found.guard is None} == {SpectrumAnalyzer, Voltmeter}
+    assert {role for role, found in played.items() if found.guard is None} == {SpectrumAnalyzer, SwitchMatrix, Voltmeter}
     assert set(played) == {found.role for found in ENVELOPES}
 
 
@@ -81,8 +83,10 @@ def test_parts_are_made_safe_microwaves_first_and_direct_current_last() -> None:
         RFSource,
         PulseGenerator,
         OscillatorChip,
+        SynapseArray,
         CurrentSource,
         SourceMeter,
+        SwitchMatrix,
         SpectrumAnalyzer,
         Voltmeter,
     ]
