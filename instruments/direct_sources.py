@@ -125,7 +125,9 @@ class DirectSource(SCPIInstrument):
             self._check_on(found)
             return
         zero = f"{self.LEVEL_COMMAND} 0"
-        prepared = self._output(";".join([zero, *self._preparation(), f"{self.RANGE_COMMAND} {self._range:.9E}", zero]))
+        own_range = f"{self.RANGE_COMMAND} {self._range:.9E}"
+        # Off once more: whoever has switched it on since must not get the spike of a new range.
+        prepared = self._output(";".join([":OUTP 0", zero, *self._preparation(), own_range, zero]))
         self._check_mode(prepared)
         self._check_protection(prepared)
         self._check_level(prepared, 0.0)
@@ -191,7 +193,8 @@ class DirectSource(SCPIInstrument):
         """Bring the level to zero and switch off; an output that is off stays what it is unless it is to be shorted."""
 
         def set_to_zero() -> None:
-            self.ask_all(first=f"{self.LEVEL_COMMAND} 0", anyway=True)
+            kept = (setting for setting in self.MODE if setting.endswith("AUTO 0"))  # a lower range comes with a spike
+            self.ask_all(first=";".join([*kept, f"{self.LEVEL_COMMAND} 0"]), anyway=True)
 
         def choose_off_state() -> None:
             if self.OFF_STATE and (off_state == "ZERO" or self._output(anyway=True).on):

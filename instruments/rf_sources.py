@@ -61,7 +61,8 @@ class Generator(SCPIInstrument, RFSource):
             way_out = "give a finite frequency above 0 Hz and a finite power of at least 0 W"
             raise LimitError(f"{type(self).__name__} asked for {frequency} Hz at {power} W: {way_out}")
         level = to_dbm(power)
-        tone = f":FREQ {frequency:.3f};:POW {level:.2f}"
+        shown = (setting for setting in self.PREPARATION if setting.endswith((":MULT 1", ":OFFS 0")))
+        tone = ";".join([*shown, f":FREQ {frequency:.3f}", f":POW {level:.2f}"])  # with others it reads back the same
         if self._on:
             self._check_ends(frequency, level)
             self._on = False

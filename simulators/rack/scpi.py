@@ -99,6 +99,8 @@ Program = tuple[tuple[Call, ...], ScpiError | None]
 
 _WORD = re.compile(r"(\[)?:?([*A-Za-z][A-Za-z0-9_]*)(?:<(\d+)-(\d+)>)?(\])?")
 _CACHED = 4096
+_WHOLE = re.compile(rb"[\"'#]|\*IDN|\*OPT|;:\*", re.IGNORECASE)
+"""What keeps a message from being read part by part: strings, blocks, what nothing may follow, `:*`."""
 _SET_POINT = string.ascii_letters + string.digits + "+-.% "
 _PLAIN = re.compile(r"[^;\"'#()]*")
 _HEADER = re.compile(r"[\s:*]*[A-Za-z*][A-Za-z0-9_:*]*(?:\s*\?)?")
@@ -174,24 +176,31 @@ class Commands:
 
         What may come again is kept in `programs`.
         """
+        if b";:" in message and not _WHOLE.search(message):
+            return self._joined(message)
         text = message.decode("latin-1")
         header, _, data = text.strip().partition(" ")
-        data, then, _ = data.partition(";:")
         if data and not data.strip(_SET_POINT):  # nothing but these characters; unlikely to come again
             known = self._meanings.get(header.removeprefix(":"))
             if known:
-                first = (known[0].handler, known[1], (data.lstrip(),))
-                if not then:
-                    return (first,), None
-                rest = b":" + message.partition(b";:")[2]  # starts at the root, and comes with the next set-point too
-                calls, failure = self.programs.get(rest) or self.compile(rest)
-                return (first, *calls), failure
+                return ((known[0].handler, known[1], (data.lstrip(),)),), None
         program = self._compile(text)
         if len(message) < 100:
             if len(self.programs) >= _CACHED:
                 self.programs.clear()
             self.programs[message] = program
         return program
+
+    def _joined(self, message: bytes) -> Program:
+        """Compile the parts of a message that start at the root, of which most have come before."""
+        calls: tuple[Call, ...] = ()
+        for place, part in enumerate(message.split(b";:")):
+            at_root = b":" + part if place else part
+            more, failure = self.programs.get(at_root) or self.compile(at_root)
+            calls += more
+            if failure:
+                return calls, failure
+        return calls, None
 
     def _compile(self, text: str) -> Program:
         calls: list[Call] = []

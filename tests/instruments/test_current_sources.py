@@ -72,7 +72,8 @@ def test_an_output_is_switched_on_at_zero_and_on_its_range(source_of: Any, drive
     source.set_current(1e-3)
     level = ":SOUR:LEV" if driver is YokogawaGS200 else ":SOUR:CURR"
     zero = f"{level} 0"
-    assert mock.sent == [zero, *PREPARATIONS[driver], zero, zero, ":OUTP 1", f"{level} 1.000000000E-03"]
+    off = [":OUTP 0", zero, *PREPARATIONS[driver], zero]
+    assert mock.sent == [*off, zero, ":OUTP 1", f"{level} 1.000000000E-03"]
     assert source.current == 1e-3
 
 
@@ -328,7 +329,8 @@ def test_being_safe_is_zero_and_off(source_of: Any, driver: Any) -> None:
     source, mock = source_of(driver)
     on(source, mock)
     source.make_safe()
-    assert mock.sent[0] == f"{source.LEVEL_COMMAND} 0"
+    fixed = [setting for setting in source.MODE if setting.endswith("AUTO 0")]
+    assert mock.sent[: len(fixed) + 1] == [*fixed, f"{source.LEVEL_COMMAND} 0"]
     assert mock.sent[-1] == ":OUTP 0"
     assert source.current == 0
 

@@ -36,11 +36,16 @@ def generator_of(mock_of: Callable[..., Any], connected: Callable[..., Any]) -> 
     return connect
 
 
+def displayed(driver: Any) -> list[str]:
+    """What makes a generator put out what it shows, sent with each tone: someone may have changed it by hand."""
+    return [unit for unit in driver.PREPARATION if unit.endswith((":MULT 1", ":OFFS 0"))]
+
+
 @pytest.mark.parametrize("driver", ALL)
 def test_an_output_goes_on_last_without_modulation_sweep_or_offset(generator_of: Any, driver: Any) -> None:
     generator, mock = generator_of(driver)
     generator.set_tone(6.1234567e9, 1e-3)
-    tone = [":FREQ 6123456700.000", ":POW 0.00"]
+    tone = [*displayed(driver), ":FREQ 6123456700.000", ":POW 0.00"]
     assert mock.sent == [":OUTP 0", *driver.PREPARATION, *tone, *tone, ":OUTP 1"]
     assert any("POW:OFFS 0" in unit for unit in driver.PREPARATION)
     assert generator.frequency == 6.1234567e9
@@ -63,14 +68,14 @@ def test_an_output_that_others_left_on_goes_off_before_it_is_set(generator_of: A
     assert mock.sent[0] == ":OUTP 0"
     mock.sent.clear()
     generator.set_tone(2e9, 1e-4)
-    assert mock.sent == [":FREQ 2000000000.000", ":POW -10.00"]
+    assert mock.sent == [*displayed(driver), ":FREQ 2000000000.000", ":POW -10.00"]
 
 
 @pytest.mark.parametrize("driver", ALL)
 def test_a_tone_that_is_refused_is_not_switched_on(generator_of: Any, driver: Any) -> None:
     generator, mock = generator_of(driver)
     mock.refused[":POW"] = '-222,"Data out of range"'
-    with pytest.raises(InstrumentError, match=r"says to ':FREQ .*;:POW 0.00': -222"):
+    with pytest.raises(InstrumentError, match=r"says to '.*:FREQ .*;:POW 0.00': -222"):
         generator.set_tone(1e9, 1e-3)
     assert ":OUTP 1" not in mock.sent
 
@@ -98,7 +103,7 @@ def test_an_output_that_was_switched_off_and_on_is_noticed_and_set_up_anew(gener
         generator.set_tone(2e9, 1e-3)
     mock.sent.clear()
     generator.set_tone(2e9, 1e-3)
-    tone = [":FREQ 2000000000.000", ":POW 0.00"]
+    tone = [*displayed(driver), ":FREQ 2000000000.000", ":POW 0.00"]
     assert mock.sent == [":OUTP 0", *driver.PREPARATION, *tone, *tone, ":OUTP 1"]
 
 
@@ -132,7 +137,7 @@ def test_a_tone_of_an_output_that_is_on_is_set_and_read_back_in_one_message(gene
     generator.set_tone(2e9, 1e-4)
     assert len(messages) == 1
     mock.refused[":POW"] = '-222,"Data out of range"'
-    with pytest.raises(InstrumentError, match=r"says to ':FREQ 3000000000.000;:POW 0.00': -222"):
+    with pytest.raises(InstrumentError, match=r"says to '.*:FREQ 3000000000.000;:POW 0.00': -222"):
         generator.set_tone(3e9, 1e-3)
 
 
