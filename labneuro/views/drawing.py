@@ -10,9 +10,10 @@ import numpy as np
 from labneuro.views.colours import INK, RGB, series_colour
 from labneuro.views.curves import draw_curves, shown, span
 from labneuro.views.lettering import LABEL, TICK, TITLE, Pencil, css, family, font, markup, text_item
-from labneuro.views.panels import CurvePanel, Mark, Panel, SpectrumPanel, StateMapPanel, TablePanel
+from labneuro.views.panels import CurvePanel, Mark, Panel, SpectrumPanel, StateMapPanel, TablePanel, ValueMapPanel
 from labneuro.views.qt import pg
 from labneuro.views.state_map import draw_state_map
+from labneuro.views.value_map import draw_value_map
 
 PREFIXED = frozenset({"A", "F", "H", "Hz", "J", "K", "Pa", "S", "T", "V", "W", "m", "s", "Ω"})
 """Units that take a prefix (MHz, mA) on an axis."""
@@ -42,6 +43,9 @@ def panel_item(panel: Panel, heading: str = "", pencil: Pencil | None = None) ->
         case StateMapPanel():
             _frame(plot, (panel.x_label, panel.x_unit), (panel.y_label, panel.y_unit), pencil)
             draw_state_map(plot, panel, pencil)
+        case ValueMapPanel():
+            _frame(plot, (panel.column_label, ""), (panel.row_label, ""), pencil)
+            draw_value_map(plot, panel, pencil)
         case SpectrumPanel():
             _frame(plot, ("Frequency", "Hz"), ("Power density", "µW/MHz"), pencil, log_y=True)
             _draw_spectrum(plot, panel, pencil)

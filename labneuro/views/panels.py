@@ -1,4 +1,4 @@
-"""What a figure or a window shows, said without saying how: curves, state maps, spectra and tables.
+"""What a figure or a window shows, said without saying how: curves, maps, spectra and tables.
 
 A protocol describes its result with these and knows nothing of the library that draws them. Values are in SI
 units; whoever draws chooses the prefix (MHz, mA).
@@ -145,6 +145,45 @@ class StateMapPanel:
                 )
 
 
+@dataclass(frozen=True, eq=False)
+class ValueMapPanel:
+    """A quantity on a grid, such as the conductances of an array: values (rows, columns), NaN where it is not known.
+
+    label, unit: of the values, as of an axis. limits: (low, high) of the colours, by default those of the values,
+    and evenly about 0 where these have both signs. rows, columns: names for all of them, by default numbers.
+    """
+
+    title: str
+    values: FloatArray
+    label: str
+    unit: str
+    limits: tuple[float, float] | None = None
+    row_label: str = "Row"
+    column_label: str = "Column"
+    rows: Sequence[str] = ()
+    columns: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.values) != 2 or not np.size(self.values):
+            raise ValueError(f"map {self.title!r}: values have shape {np.shape(self.values)}: give (rows, columns)")
+        for name, names, cells in zip(("rows", "columns"), (self.rows, self.columns), self.values.shape, strict=True):
+            if names and len(names) != cells:
+                raise ValueError(f"map {self.title!r}: {len(names)} names for {cells} {name}: give one for each")
+        if self.limits is not None and not self.limits[0] < self.limits[1]:
+            raise ValueError(f"map {self.title!r}: limits is {self.limits}: give (low, high) with low < high")
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The values at the ends of the scale of colours."""
+        if self.limits is not None:
+            return self.limits
+        known = self.values[np.isfinite(self.values)]
+        low, high = (float(known.min()), float(known.max())) if known.size else (0.0, 1.0)
+        if low < 0 < high:
+            return -max(-low, high), max(-low, high)
+        return (low, high) if low < high else (low, low + (abs(low) or 1.0))
+
+
 @dataclass(frozen=True)
 class Mark:
     """A labelled frequency in a spectrum, Hz: a source's line, an oscillator's peak."""
@@ -188,7 +227,7 @@ class TablePanel:
     rows: Sequence[tuple[str, str]]
 
 
-Panel: TypeAlias = CurvePanel | StateMapPanel | SpectrumPanel | TablePanel
+Panel: TypeAlias = CurvePanel | StateMapPanel | ValueMapPanel | SpectrumPanel | TablePanel
 
 
 def _is_even(values: NDArray[np.float64]) -> bool:

@@ -74,7 +74,11 @@ def test_an_energy_is_nothing_without_a_resistance(lonely: str) -> None:
 
 def test_every_role_has_an_envelope() -> None:
     played = {role: envelope(role) for role in Role.__subclasses__() if role.__module__ == "labneuro.roles"}
-    assert {role for role, found in played.items() if found.guard is None} == {SpectrumAnalyzer, SwitchMatrix, Voltmeter}
+    assert {role for role, found in played.items() if found.guard is None} == {
+        SpectrumAnalyzer,
+        SwitchMatrix,
+        Voltmeter,
+    }
     assert set(played) == {found.role for found in ENVELOPES}
 
 
