@@ -1,11 +1,21 @@
 """What characterisation says of devices that are known."""
 
+import numba
 import numpy as np
 import pytest
 
 from labneuro.clock import VirtualClock
 from labneuro.protocols.characterise_device import LoopPoint, PulseStep, Reread, characterise_device
 from labneuro.simulators.synapse_array import EmulatedSynapseArray
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A hundred devices are pulsed faster by one thread than several are started; the result is the same."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
 
 
 def measure(chip: EmulatedSynapseArray, **options: object) -> dict[type, list]:

@@ -1,5 +1,6 @@
 """The letters z, v and n on an emulated array: it learns them as the experiment did."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -16,6 +17,15 @@ from labneuro.simulators.synapse_array import EmulatedSynapseArray
 SOFT_BOUNDS = PulseLaw(
     step=0.25 / 90, curve=Linear(1.0, 1.0, own_bound=True), spread=Spread(step=0.3), cycle=CycleNoise(0.3)
 )
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A hundred devices are pulsed faster by one thread than several are started; the result is the same."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
 
 
 def learn(seed: int, **options: object) -> list[Epoch]:

@@ -1,5 +1,6 @@
 """An image is written into an emulated array, and what is written is what is read."""
 
+import numba
 import numpy as np
 import pytest
 
@@ -9,6 +10,15 @@ from labneuro.signals import Pulses
 from labneuro.simulators.synapse_array import EmulatedSynapseArray
 
 TOLERANCE = 0.4e-6
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A hundred devices are pulsed faster by one thread than several are started; the result is the same."""
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
 
 
 def written(chip: EmulatedSynapseArray, **options: object) -> tuple[np.ndarray, list[WriteStep], Outcome]:
