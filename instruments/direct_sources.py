@@ -70,6 +70,8 @@ class DirectSource(SCPIInstrument):
     _clock: Clock
     _held: float | None = None
     """Level as last read back; None while this driver does not know the output to be on."""
+    _left = False
+    """Whether this driver has switched the output off since it last switched it on."""
     _limit: float | None = None
     """Compliance or current limit as this driver last set it, if it has."""
 
@@ -101,6 +103,8 @@ class DirectSource(SCPIInstrument):
         output = self._output(anyway=True)
         if not output.on:
             return 0.0
+        if self._left:  # whoever did that may put out more than the level says: a wave, a sweep
+            raise self.error("was switched off and reads back on: switch it off by hand")
         self._check_mode(output)
         return output.level
 
@@ -131,6 +135,7 @@ class DirectSource(SCPIInstrument):
         self._check_mode(prepared)
         self._check_protection(prepared)
         self._check_level(prepared, 0.0)
+        self._left = False
         self._check_on(self._output(f"{zero};:OUTP 1"))
         self._clock.sleep(RELAY)
 
@@ -203,6 +208,7 @@ class DirectSource(SCPIInstrument):
         def switch_off() -> None:
             if self._output(":OUTP 0", anyway=True).on:
                 raise self.error("was switched off and reads back on: switch it off by hand")
+            self._left = True
 
         self._held = None
         try:
