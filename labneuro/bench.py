@@ -150,6 +150,10 @@ class BenchFile:
             chosen[name] = free[0]
         return {name: chosen[name] for name in needed}
 
+    def rigs_last(self) -> list[tuple[str, PartPlan]]:
+        """Return names and plans in the order in which parts are connected: a rig after what it is made of."""
+        return sorted(self.parts.items(), key=lambda item: bool(item[1].made_of))
+
     @contextmanager
     def open(self, told: Told = lambda part, words, confirmed: None) -> Generator["Bench", None, None]:
         """Connect all parts; on leaving make all safe, then close all, whatever fails on the way.
@@ -161,7 +165,7 @@ class BenchFile:
         try:
             if self.rack is not None:
                 bench.rack = self.rack.build(bench.clock)
-            for name, plan in sorted(self.parts.items(), key=lambda item: bool(item[1].made_of)):
+            for name, plan in self.rigs_last():
                 bench.parts[name] = plan.connect(bench.clock, bench.parts, bench.rack)
                 part = bench.parts[name] = plan.guarded(bench.parts[name], bench.clock)
                 if isinstance(part, Guard):

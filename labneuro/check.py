@@ -43,7 +43,7 @@ def check(bench: BenchFile) -> Iterator[Checked]:
     rack = None if bench.rack is None else bench.rack.build(clock)
     parts: dict[str, Role] = {}
     try:
-        for name, plan in sorted(bench.parts.items(), key=lambda item: bool(item[1].made_of)):
+        for name, plan in bench.rigs_last():
             missing = [member for member in plan.members if member not in parts]
             if missing:
                 yield Checked(name, plan.driver, trouble=f"not without {', '.join(missing)}")

@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Any, cast
 
 import numpy as np
-from annotated_types import Ge
 from pyvisa.rname import to_canonical_name
 
 from labneuro.bench import BenchError, load
@@ -24,7 +23,6 @@ from labneuro.simulators.rack.visa import visa_library
 from labneuro.simulators.rack.wiring import Pulls, Wire, connect
 from labneuro.simulators.receiver import Sweep
 from labneuro.simulators.terminals import EmissionTerminal, Terminal
-from labneuro.units import Decibels, Frequency, Resistance
 
 _WIRE = re.compile(r"([\w-]+)(?:\.(\w+))?\s*->\s*([\w-]+)(?:\.(\w+))?")
 
@@ -53,15 +51,6 @@ class _Instrument:
     model: str
     resource: str
     faults: dict[str, object] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Wire:
-    """The keys of a wire."""
-
-    loss: Annotated[Decibels, Ge(0)] = 0.0
-    resistance: Annotated[Resistance, Ge(0)] = 0.0
-    cutoff: Annotated[Frequency, Ge(0)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -159,8 +148,7 @@ class VirtualRackPlan(RackPlan):
                 if (device, terminal) in fed:
                     raise refusal(key, f"{right}.{terminal} is fed by another wire: give each terminal one source")
                 fed.add((device, terminal))
-            wire = Wire(**vars(_Wire(**values(_Wire, table, key))))
-            wires[words] = (instrument_name, device, terminal or "", wire)
+            wires[words] = (instrument_name, device, terminal or "", Wire(**values(Wire, table, key)))
         return cls(devices, instruments, wires, refusal)
 
     def warm_up(self) -> None:

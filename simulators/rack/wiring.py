@@ -4,13 +4,14 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from annotated_types import Ge
 
 from labneuro.simulators.receiver import Sweep
 from labneuro.simulators.terminals import DirectTerminal, EmissionTerminal, RFTerminal, Terminal
-from labneuro.units import FloatArray
+from labneuro.units import Decibels, FloatArray, Frequency, Resistance
 
 Pulls = list[Callable[[], None]]
 """What brings the currents into a chip up to date, as those of sources that ramp by themselves are not."""
@@ -20,7 +21,7 @@ MILLIWATT = 1e-3
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Wire:
     """A cable with what is in it.
 
@@ -28,9 +29,9 @@ class Wire:
     microwave passes (first order).
     """
 
-    loss: float = 0.0
-    resistance: float = 0.0
-    cutoff: float = 0.0
+    loss: Annotated[Decibels, Ge(0)] = 0.0
+    resistance: Annotated[Resistance, Ge(0)] = 0.0
+    cutoff: Annotated[Frequency, Ge(0)] = 0.0
 
     def gain(self, frequency: FloatArray) -> FloatArray:
         """Return the part of a microwave's power that comes through at `frequency`, Hz."""
