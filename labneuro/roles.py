@@ -331,6 +331,11 @@ class SynapseArray(Role):
         voltage: V, so small that it leaves the devices as they are: a read may be asked again.
         """
 
+    @action
+    @abstractmethod
+    def wait(self, duration: float) -> None:
+        """Leave the devices alone for `duration`, s, all lines at 0 V: they drift and relax meanwhile."""
+
     @abstractmethod
     def multiply(self, voltages: FloatArray) -> FloatArray:
         """Return the currents out of the columns, (batch, columns), A, for `voltages` on rows, (batch, rows), V."""

@@ -273,6 +273,10 @@ class EmulatedSynapseArray(SynapseArray):
         self._clock.sleep(read.size * READ_WIDTH)
         return conductances
 
+    def wait(self, duration: float) -> None:
+        """Let `duration`, s, of the clock go by."""
+        self._clock.sleep(duration)
+
     def multiply(self, voltages: FloatArray) -> FloatArray:
         """Return the currents out of the columns, (batch, columns), A, the columns at 0 V."""
         mean, sigma = self._conductances()

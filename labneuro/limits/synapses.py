@@ -119,6 +119,13 @@ class LimitedSynapseArray(Guard[SynapseArray, SynapseLimits], SynapseArray):
             raise self._place.error(f"asked for conductances of {which!r:.60}: give a mask, True where to read")
         return self._inner.conductances(float(volts), None if which is None else self._mask(which))
 
+    def wait(self, duration: float) -> None:
+        """Wait `duration`, s. Raises LimitError for one that is no time."""
+        seconds = float(real(self._place, "duration", duration, ()))
+        if not 0 <= seconds < math.inf:
+            raise self._place.error(f"asked to wait {seconds:g} s: give a finite time of at least 0 s")
+        self._inner.wait(seconds)
+
     def multiply(self, voltages: FloatArray) -> FloatArray:
         """Return the currents out of the columns, (batch, columns), A. Raises LimitError before anything is applied."""
         return self._inner.multiply(self._checked_voltages(voltages, self.shape[0]))
@@ -158,11 +165,13 @@ class LimitedSynapseArray(Guard[SynapseArray, SynapseLimits], SynapseArray):
         self._inner.update(*trains, checked, gate)
 
     def account(self, verb: str, arguments: Mapping[str, Any]) -> None:
+        if verb not in {"pulse", "update"}:
+            return
         pulses = arguments["pulses"]
         if verb == "pulse":
             counts = np.asarray(arguments["which"]).astype(np.int64) * pulses.count
             self._count(self._request(counts, pulses, arguments["scheme"] or self.scheme))
-        elif verb == "update":
+        else:
             trains = arguments["rows"], arguments["columns"]
             self._count(self._request(coincidences(*trains) * pulses.count, pulses, self.scheme, trains))
 

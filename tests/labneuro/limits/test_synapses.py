@@ -1,3 +1,4 @@
+import math
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -40,6 +41,9 @@ class RecordingArray(SynapseArray):
     def conductances(self, voltage: float, which: Any = None) -> Any:
         self.asked.append(("conductances", voltage, which))
         return np.ones(SHAPE)
+
+    def wait(self, duration: float) -> None:
+        self.asked.append(("wait", duration))
 
     def multiply(self, voltages: Any) -> Any:
         self.asked.append(("multiply", voltages))
@@ -470,3 +474,19 @@ def test_limits_that_would_not_hold_are_no_limits(limits: dict[str, Any], says: 
 
 def test_an_array_says_that_it_was_made_safe_and_nothing_more() -> None:
     assert array_behind(limits_of())[0].confirm() == "made safe; it has no level to read back"
+
+
+def test_a_wait_is_passed_on_and_counts_as_no_pulse() -> None:
+    array, inner = array_behind(limits_of(max_pulses=1))
+    array.wait(3600.0)
+    array.account("wait", {"duration": 3600.0})
+    assert inner.asked == [("wait", 3600.0)]
+    array.pulse(only(0, 0), Pulses(1.0, 1e-6))  # the one that is allowed
+
+
+@pytest.mark.parametrize("duration", [-1.0, math.inf, math.nan])
+def test_no_time_is_waited_that_is_none(duration: float) -> None:
+    array, inner = array_behind(limits_of())
+    with pytest.raises(LimitError, match=r"chip.*finite time"):
+        array.wait(duration)
+    assert not inner.asked
