@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from importlib.metadata import entry_points
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -18,7 +17,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from labneuro import registry
 from labneuro.bench import BenchError, BenchFile, parse
 from labneuro.clock import Clock
 from labneuro.instruments.current_sources import YokogawaGS200
@@ -472,10 +470,9 @@ def story(seed: int, *, faultless: bool = False) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _quickly() -> Iterator[None]:
-    """Compute the same chip once, and read once what is installed."""
+    """Compute the same chip once."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(slavin_tiberkevich, "force_for_locking_width", cache(force_for_locking_width))
-        patch.setattr(registry, "entry_points", cache(entry_points))
         yield
 
 
