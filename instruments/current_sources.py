@@ -8,6 +8,7 @@ from annotated_types import Gt
 
 from labneuro.clock import Clock
 from labneuro.instruments.direct_sources import DirectSource
+from labneuro.instruments.tsp import Channel, ScriptedInstrument
 from labneuro.roles import CurrentSource
 from labneuro.units import Current, Duration, format_quantity
 
@@ -93,7 +94,7 @@ class _ShortingSource(DirectCurrentSource):
 
     def short_output(self) -> None:
         """Bring the current to zero and hold the output at 0 V, off, until `set_current`."""
-        self._leave("ZERO")
+        self._leave(self.SHORTED)
 
 
 class Keithley2400(_ShortingSource):
@@ -115,3 +116,43 @@ class Keithley2450(_ShortingSource):
     PROTECTION_COMMAND = ":SOUR:CURR:VLIM"
     LIMITED = (":SOUR:CURR:VLIM:TRIP", 1)
     OFF_STATE = ":OUTP:CURR:SMOD"
+
+
+class Keithley2636B(ScriptedInstrument, _ShortingSource):
+    """One channel of a Keithley 2635B or 2636B as a current source; the other is left alone."""
+
+    MODEL = r"Model 263[56]B\b"
+    RANGES = (1e-9, 10e-9, 100e-9, 1e-6, 10e-6, 100e-6, 1e-3, 10e-3, 100e-3, 1.0, 1.5)
+    PROTECTION = (20e-3, 200.0)
+    LEVEL_COMMAND = "smux.source.leveli"
+    RANGE_COMMAND = "smux.source.rangei"
+    OUTPUT_COMMAND = "smux.source.output"
+    PROTECTION_COMMAND = "smux.source.limitv"
+    LIMITED = ("(smux.source.compliance and 1 or 0)", 1)
+    MODE = ("smux.source.func 0", "smux.source.autorangei 0")
+    OFF_STATE = "smux.source.offmode"
+    OPEN, SHORTED = "2", "1"
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        resource: str,
+        source_range: Annotated[Current, Gt(0)],
+        channel: Channel = "a",
+        visa_library: str = "",
+        timeout: Annotated[Duration, Gt(0)] = 2.0,
+    ) -> None:
+        """Connect; no output changes.
+
+        Args:
+            resource: VISA resource, such as "GPIB0::26::INSTR"
+            source_range: range for all currents, one that the source has
+            channel: which of its sources
+            visa_library: VISA library as PyVISA takes it, such as "@py"; default: what PyVISA finds
+            timeout: longest time that an answer takes
+        """
+        self.channel = channel
+        super().__init__(
+            clock, resource=resource, source_range=source_range, visa_library=visa_library, timeout=timeout
+        )

@@ -63,8 +63,11 @@ class DirectSource(SCPIInstrument):
     """Settings that are made before the range is, and that must read back at any time."""
     PREPARATION: ClassVar[tuple[str, ...]] = ()
     """More of them, which are not read back."""
+    OUTPUT_COMMAND: ClassVar[str] = ":OUTP"
     OFF_STATE: ClassVar[str] = ""
     """Command for what the output is while it is off, if one can be chosen."""
+    OPEN, SHORTED = "HIMP", "ZERO"
+    """What it is then."""
 
     _range: float
     _clock: Clock
@@ -87,7 +90,14 @@ class DirectSource(SCPIInstrument):
     @cached_property
     def _questions(self) -> list[str]:
         mode = (setting.split()[0] for setting in self.MODE)
-        asked = (":OUTP", self.LEVEL_COMMAND, self.RANGE_COMMAND, self.PROTECTION_COMMAND, self.LIMITED[0], *mode)
+        asked = (
+            self.OUTPUT_COMMAND,
+            self.LEVEL_COMMAND,
+            self.RANGE_COMMAND,
+            self.PROTECTION_COMMAND,
+            self.LIMITED[0],
+            *mode,
+        )
         return [f"{header}?" for header in asked]
 
     def _output(self, setting: str = "", *, anyway: bool = False) -> Output:
@@ -128,15 +138,15 @@ class DirectSource(SCPIInstrument):
         if found.on:
             self._check_on(found)
             return
-        zero = f"{self.LEVEL_COMMAND} 0"
+        off, zero = f"{self.OUTPUT_COMMAND} 0", f"{self.LEVEL_COMMAND} 0"
         own_range = f"{self.RANGE_COMMAND} {self._range:.9E}"
         # Off once more: whoever has switched it on since must not get the spike of a new range.
-        prepared = self._output(";".join([":OUTP 0", zero, *self._preparation(), own_range, zero]))
+        prepared = self._output(";".join([off, zero, *self._preparation(), own_range, zero]))
         self._check_mode(prepared)
         self._check_protection(prepared)
         self._check_level(prepared, 0.0)
         self._left = False
-        self._check_on(self._output(f"{zero};:OUTP 1"))
+        self._check_on(self._output(f"{zero};{self.OUTPUT_COMMAND} 1"))
         self._clock.sleep(RELAY)
 
     def _preparation(self) -> tuple[str, ...]:
@@ -192,21 +202,21 @@ class DirectSource(SCPIInstrument):
 
     def make_safe(self) -> None:
         """Bring the level to zero and switch the output off, open where the make can."""
-        self._leave("HIMP")
+        self._leave(self.OPEN)
 
     def _leave(self, off_state: str) -> None:
         """Bring the level to zero and switch off; an output that is off stays what it is unless it is to be shorted."""
 
         def set_to_zero() -> None:
-            kept = (setting for setting in self.MODE if setting.endswith("AUTO 0"))  # a lower range comes with a spike
+            kept = (setting for setting in self.MODE if "AUTO" in setting.upper())  # a lower range comes with a spike
             self.ask_all(first=";".join([*kept, f"{self.LEVEL_COMMAND} 0"]), anyway=True)
 
         def choose_off_state() -> None:
-            if self.OFF_STATE and (off_state == "ZERO" or self._output(anyway=True).on):
+            if self.OFF_STATE and (off_state == self.SHORTED or self._output(anyway=True).on):
                 self.ask_all(first=f"{self.OFF_STATE} {off_state}", anyway=True)
 
         def switch_off() -> None:
-            if self._output(":OUTP 0", anyway=True).on:
+            if self._output(f"{self.OUTPUT_COMMAND} 0", anyway=True).on:
                 raise self.error("was switched off and reads back on: switch it off by hand")
             self._left = True
 

@@ -32,7 +32,6 @@ NO_READING = 9.9e37
 POWER_ON = 128
 """Bit of the event register (`*ESR?`) that is set when an instrument is switched on."""
 
-_NEXT_ERROR = ":SYST:ERR?"
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _ERROR = re.compile(r"([-+]?\d+)\s*,.*", re.DOTALL)
 _ANSWERS = re.compile(r"(.*);\s*([-+]?\d+\s*,\s*\".*\")\s*", re.DOTALL)
@@ -60,6 +59,15 @@ class SCPIInstrument(Instrument):
 
     found_errors: tuple[str, ...]
     """What stood in its error queue when it was connected, of which this driver knows nothing."""
+
+    NEXT_ERROR: ClassVar[str] = ":SYST:ERR?"
+    """Question for the oldest entry of the error queue."""
+
+    REPEAT: ClassVar[str] = "*ESE {};*ESE?"
+    """Question that the instrument answers with a number that it is told."""
+
+    IDENTIFY: ClassVar[str] = "*ESE 0;*IDN?"
+    """Question for its name, after which nothing is left of `REPEAT`."""
 
     # PyMeasure's look for dynamic properties, of which there are none here, and take half of the time of a message.
     __getattribute__ = object.__getattribute__
@@ -146,7 +154,7 @@ class SCPIInstrument(Instrument):
         if not anyway:
             self._check_power()
         count = len(questions) + first.endswith("?")
-        message = ";".join([*filter(None, [first]), *questions, "*ESR?", _NEXT_ERROR])
+        message = self.message(first, questions)
         *answers, events, entry = self._persistent_answers(message) if anyway else self._answers(message)
         self._restarted |= bool(int(self.numbers([events])[0]) & POWER_ON)
         if not anyway:
@@ -156,6 +164,10 @@ class SCPIInstrument(Instrument):
         if len(answers) != count:
             raise self.error(f"gave {len(answers)} answers to {count} questions, {';'.join(answers)[:60]!r}: ask again")
         return answers
+
+    def message(self, first: str, questions: Sequence[str]) -> str:
+        """Return the message for `ask_all`; its last answers are the events and the oldest entry of the error queue."""
+        return ";".join([*filter(None, [first]), *questions, "*ESR?", self.NEXT_ERROR])
 
     def numbers(self, answers: Sequence[str]) -> list[float]:
         """Return `answers` as finite numbers. Raises InstrumentError if one is none."""
@@ -203,7 +215,7 @@ class SCPIInstrument(Instrument):
             raise self.error("was switched off and on and has lost its settings: open the bench again")
 
     def _exchange(self, command: str, read: Callable[[], T]) -> T:
-        if _NEXT_ERROR not in command:
+        if self.NEXT_ERROR not in command:
             self._latest = command
         if not self._in_step:
             self._get_in_step()
@@ -236,10 +248,10 @@ class SCPIInstrument(Instrument):
         """Make sure that the next answer is that to the next question, and comes from the right instrument."""
         self.adapter.recover()
         token = str(next(self._tokens))
-        self.adapter.write(f"*ESE {token};*ESE?")
+        self.adapter.write(self.REPEAT.format(token))
         if token not in (self.adapter.read() for _ in range(MOST_LATE)):
             raise self.error("answers, but not what it is asked: switch it off and on")
-        self.adapter.write("*ESE 0;*IDN?")
+        self.adapter.write(self.IDENTIFY)
         identity = self.adapter.read()
         if not re.search(self.MODEL, identity):
             raise self.error(f"is {identity[:80]!r}: check the address, and which instrument has it")
@@ -247,12 +259,12 @@ class SCPIInstrument(Instrument):
 
     def _queued_errors(self, ask: Callable[[str], str]) -> list[str]:
         entries: list[str] = []
-        while len(entries) < MOST_ERRORS and not self._is_none(entry := ask(_NEXT_ERROR)):
+        while len(entries) < MOST_ERRORS and not self._is_none(entry := ask(self.NEXT_ERROR)):
             entries.append(entry)
         return entries
 
     def _is_none(self, entry: str) -> bool:
         match = _ERROR.fullmatch(entry.strip())
         if match is None:
-            raise self.error(f"answered {_NEXT_ERROR!r} with {entry[:60]!r}: that is no error number")
+            raise self.error(f"answered {self.NEXT_ERROR!r} with {entry[:60]!r}: that is no error number")
         return int(match[1]) == 0

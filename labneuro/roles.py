@@ -167,7 +167,12 @@ class SourceMeter(Role):
     @property
     @abstractmethod
     def measured_current(self) -> float:
-        """Current through the device, A, measured now; the output must be on."""
+        """Current through the device, A, measured now; the output must be on, and not at its current limit."""
+
+    @property
+    def current_or_limit(self) -> float:
+        """Current through the device, A, measured now: ± the current limit where that holds the voltage back."""
+        raise NotImplementedError(f"{type(self).__name__} can't tell a current from its limit")
 
 
 class Voltmeter(Role):

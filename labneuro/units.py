@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
 
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*?)?\s*")
-_SYMBOL = re.compile(r"[^\W\d]+(?:(?:\^|\*\*)-?\d)?(?:\s*[*/·]\s*[^\W\d]+(?:(?:\^|\*\*)-?\d)?)*|%")
+_SYMBOL = re.compile(r"(?:1\s*/\s*)?[^\W\d]+(?:(?:\^|\*\*)-?\d)?(?:\s*[*/·]\s*[^\W\d]+(?:(?:\^|\*\*)-?\d)?)*|%")
 # Not kg, which has its prefix, nor Hz^2, where MHz^2 would be (MHz)^2.
 _PREFIXABLE = re.compile(r"[sm]$|[^\W\d_a-z][^\W\d_]*\b(?!\^|\*\*)")
 

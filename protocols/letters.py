@@ -201,8 +201,9 @@ def summary(run: RunFile) -> list[tuple[str, str]]:
         (f"after {epochs} epochs", f"{errors[-1]} of {patterns}" + ("" if errors[-1] else ": all letters known")),
         ("published", f"0 after about {PUBLISHED} epochs"),
         ("pulses", f"{steps['pulses'][0]} to the start, {pulses} to learn"),
-        ("energy in the array", format_quantity(float(f"{steps['energy'][-1]:.3g}"), "J")),
     ]
+    if np.isfinite(steps["energy"][-1]):  # instruments don't know it
+        rows.append(("energy in the array", format_quantity(float(f"{steps['energy'][-1]:.3g}"), "J")))
     if epochs:
         rows.insert(3, ("step of a device, mean", format_quantity(float(f"{change[change > 0].mean():.3g}"), "S")))
     return rows

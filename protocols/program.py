@@ -17,6 +17,7 @@ from labneuro.views.panels import Curve, CurvePanel, Level, Panel, ValueMapPanel
 Conductance = Annotated[float, Unit("S")]
 Conductances = Annotated[FloatArray, Unit("S")]
 Image = Literal["rings", "ramp", "checkerboard"]
+Growing = Literal["count", "amplitude", "width", "gate"]
 
 _IMAGES: dict[Image, Callable[[FloatArray, FloatArray], FloatArray]] = {
     "rings": lambda y, x: (1 + np.cos(4 * np.pi * np.hypot(x - 0.5, y - 0.5))) / 2,
@@ -69,13 +70,18 @@ def program(
     reset_voltage: Voltage = -1.3,
     width: Annotated[Duration, Gt(0)] = 10e-6,
     read_voltage: Voltage = 0.1,
+    ramp: Growing = "count",
+    rungs: Annotated[int, Ge(1)] = 6,
     most_pulses: Annotated[int, Ge(1)] = 64,
+    growth: Annotated[float, Ge(1)] = 1.15,
+    gate: Annotated[Voltage, Ge(0)] = 0.0,
     attempts: Annotated[int, Ge(1)] = 100,
 ) -> Iterator[WriteStep | Target | Outcome]:
     """Write an image into the conductances of an array, device by device, until two reads in a row confirm each.
 
-    One read in the band may be luck. While the error of a device keeps its sign, its next train has twice as many
-    pulses; when the sign changes, one again.
+    One read in the band may be luck. While the error of a device keeps its sign, its next pulses are one rung higher on
+    a ramp: there are more of them, or they are stronger, longer, or given through a transistor that is open wider. When
+    the sign changes, the ramp begins again.
 
     Args:
         image: What is written, over the whole array.
@@ -86,24 +92,31 @@ def program(
         reset_voltage: Pulse that lowers it.
         width: Width of both.
         read_voltage: Voltage at which conductances are read.
-        most_pulses: Longest train between two reads.
+        ramp: What grows. A gate voltage sets cells of a 1T1R array to conductances in proportion.
+        rungs: Steps from the first to the last value, in equal ratios.
+        most_pulses: Longest train, if it is the count that grows; otherwise pulses come one by one.
+        growth: The last value in parts of the first, if it is not the count that grows.
+        gate: Gate voltage of the first pulse that raises a conductance, 0 to leave it as the array has it; pulses that
+            lower one have the last.
         attempts: Trains after which a device is given up.
     """
     if not lowest < highest:
         raise ValueError(f"lowest: {format_quantity(lowest, 'S')} is not below highest; exchange the two")
     rows, columns = ((np.arange(lines) + 0.5) / lines for lines in chip.shape)
     target = lowest + (highest - lowest) * _IMAGES[image](rows[:, None], columns)
+    if ramp == "gate" and not gate:
+        raise ValueError("gate: a ramp of gate voltages needs its first; give one above 0 V")
+
+    def ends(quantity: Growing, first: float) -> tuple[float, float]:
+        return first, first * growth if quantity == ramp else first
+
     yield Target(target)
     before = chip.spent
-    up, down = (Ramp((volts, volts), (width, width), (1, most_pulses)) for volts in (set_voltage, reset_voltage))
-    rule = WriteVerify(
-        target,
-        tolerance,
-        up=up,
-        down=down,
-        rungs=max(int(np.log2(most_pulses)), 1),
-        attempts=attempts,
-    )
+    widths, counts = ends("width", width), (1, most_pulses if ramp == "count" else 1)
+    gates = ends("gate", gate)
+    up = Ramp(ends("amplitude", set_voltage), widths, counts, gates if gate else None)
+    down = Ramp(ends("amplitude", reset_voltage), widths, counts, (gates[1], gates[1]) if gate else None)
+    rule = WriteVerify(target, tolerance, up=up, down=down, rungs=rungs, attempts=attempts)
     yield from write(chip, target, rule, read_voltage)
     spent = chip.spent
     yield Outcome(
@@ -124,10 +137,10 @@ def write(chip: SynapseArray, target: FloatArray, rule: WriteVerify, read_voltag
         reads = chip.conductances(read_voltage, which)[corner]
         conductances = np.where(rule.pending, reads, conductances)
         trains = rule.decide(reads)
-        for counts, pulses in trains.groups():
+        for counts, pulses, gate in trains.groups():
             given = np.zeros(chip.shape, np.int64)
             given[corner] = counts
-            chip.pulse(given, pulses)
+            chip.pulse(given, pulses, gate=gate)
         error = float(np.sqrt(np.mean((conductances - target) ** 2)))
         yield WriteStep(conductances, error, rule.confirmed.copy(), rule.abandoned.copy(), trains.count)
 
@@ -196,8 +209,9 @@ def summary(run: RunFile) -> list[tuple[str, str]]:
             ),
             ("all devices, read once more", f"{_rms(error)} off"),
             ("half-selected", f"{int(outcome['half_selected'][0].sum())} times"),
-            ("energy", format_quantity(float(outcome["energy"][0]), "J")),
         ]
+        if np.isfinite(outcome["energy"][0]):  # instruments don't know it
+            rows.append(("energy", format_quantity(float(outcome["energy"][0]), "J")))
     return rows
 
 

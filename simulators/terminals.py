@@ -3,6 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labneuro.simulators.receiver import Sweep
 from labneuro.units import FloatArray
 
@@ -22,10 +25,37 @@ class DirectTerminal:
 
 
 @dataclass(frozen=True)
+class LoadTerminal:
+    """Where a source meter is connected to a device that moves with its voltage.
+
+    drive: puts a voltage on, V, which gives way at a current, A. resistance: at that voltage, ohm.
+    """
+
+    drive: Callable[[float, float], None]
+    resistance: Callable[[], float]
+
+
+@dataclass(frozen=True)
 class RFTerminal:
     """Where a microwave source is connected. drive: puts a tone in, Hz and W, of which 0 is none."""
 
     drive: Callable[[float, float], None]
+
+
+@dataclass(frozen=True)
+class PulseTerminal:
+    """Where a pulse generator is connected. fire: lets a burst in, V into an open circuit, s, and how many."""
+
+    fire: Callable[[float, float, float], None]
+
+
+@dataclass(frozen=True)
+class RelayTerminal:
+    """Where the columns of a switch matrix are connected. move: takes which relays are closed, (`rows`, `columns`)."""
+
+    rows: int
+    columns: int
+    move: Callable[[NDArray[np.bool_]], None]
 
 
 @dataclass(frozen=True)
@@ -35,4 +65,4 @@ class EmissionTerminal:
     swept: Callable[[Sweep], FloatArray]
 
 
-Terminal = DirectTerminal | RFTerminal | EmissionTerminal
+Terminal = DirectTerminal | LoadTerminal | RFTerminal | PulseTerminal | RelayTerminal | EmissionTerminal

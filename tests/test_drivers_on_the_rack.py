@@ -17,6 +17,7 @@ from labneuro.simulators.rack.generators import E8257D, N5183B, SGS100A, SMB100A
 from labneuro.simulators.rack.keithley_2182a import Keithley2182A
 from labneuro.simulators.rack.keithley_2400 import Keithley2400
 from labneuro.simulators.rack.keithley_2450 import Keithley2450
+from labneuro.simulators.rack.keithley_2636b import Keithley2636B
 from labneuro.simulators.rack.keithley_6221 import Keithley6221
 from labneuro.simulators.rack.keysight_analyzers import E4408B, N9030B
 from labneuro.simulators.rack.rohde_schwarz_analyzers import FSV, FSW
@@ -25,7 +26,10 @@ from labneuro.simulators.rack.yokogawa import GS200
 
 RESOURCE = "GPIB0::12::INSTR"
 ENTRIES = [e for e in entry_points(group="labneuro.drivers") if e.module.startswith("labneuro.")]
-ELSEWHERE = {"labneuro.instruments.oscillator_rig", "labneuro.instruments.pulse_generators"}  # with tests of their own
+ELSEWHERE = {  # with tests of their own
+    f"labneuro.instruments.{module}"
+    for module in ("arc_two", "oscillator_rig", "pulse_generators", "switch_matrices", "synapse_rig")
+}
 DRIVERS = {e.name: e for e in ENTRIES if e.module not in ELSEWHERE}
 MODELS = [
     ("agilent-e4408b", E4408B),
@@ -34,6 +38,8 @@ MODELS = [
     ("keithley-2400-meter", Keithley2400),
     ("keithley-2450", Keithley2450),
     ("keithley-2450-meter", Keithley2450),
+    ("keithley-2636b", Keithley2636B),
+    ("keithley-2636b-meter", Keithley2636B),
     ("keithley-6221", Keithley6221),
     ("keysight-e8257d", E8257D),
     ("keysight-n5183b", N5183B),
@@ -44,7 +50,7 @@ MODELS = [
     ("rohde-schwarz-smb100a", SMB100A),
     ("yokogawa-gs200", GS200),
 ]
-RANGES = {"keithley-6221": 20e-3, "keithley-2400-meter": 2.0, "keithley-2450-meter": 2.0}
+RANGES = {"keithley-6221": 20e-3, "keithley-2400-meter": 2.0, "keithley-2450-meter": 2.0, "keithley-2636b-meter": 2.0}
 LIMITS = {
     CurrentSource: CurrentSourceLimits(max_current=5e-3, max_compliance=2.0),
     SourceMeter: SourceMeterLimits(max_voltage=0.5, max_current=1e-3),
@@ -130,6 +136,7 @@ def test_a_source_meter_puts_out_its_voltage_and_measures_what_flows(name, model
     assert rig.instrument.current == math.copysign(1e-3, voltage)
     with pytest.raises(InstrumentError, match="is at its current limit of 1 mA"):
         _ = rig.part.measured_current
+    assert rig.part.current_or_limit == math.copysign(1e-3, voltage)
     rig.part.make_safe()
     assert (rig.instrument.voltage, rig.instrument.output) == (0.0, False)
 
@@ -321,6 +328,6 @@ def test_what_goes_wrong_in_an_instrument_raises_in_the_call(name, model):
     with pytest.raises(InstrumentError, match="-310"):
         USES[rig.role](rig.part)
     rig.instrument.changed = lambda: None
-    with pytest.raises(InstrumentError, match="-113"):
+    with pytest.raises(InstrumentError, match="-285" if model is Keithley2636B else "-113"):
         rig.bare.send(":NO:SUCH 1")
     rig.part.make_safe()

@@ -34,43 +34,48 @@ def best_pulses(
 
 @dataclass(frozen=True)
 class Ramp:
-    """Pulses that grow in equal ratios: amplitude, V, width, s, and count, each from its first to its last value.
+    """Pulses that grow in equal ratios: amplitude, V, width, s, count, and gate voltage of a 1T1R array, V.
 
-    Raises ValueError for a value of zero, and for an amplitude that changes its sign.
+    Each goes from its first to its last value. gate: None leaves it as the array has it. Raises ValueError for a value
+    of zero, and for an amplitude that changes its sign.
     """
 
     amplitude: tuple[float, float]
     width: tuple[float, float]
     count: tuple[int, int] = (1, 1)
+    gate: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for name, (first, last) in {"amplitude": self.amplitude, "width": self.width, "count": self.count}.items():
+        for name, ends in vars(self).items():
+            first, last = ends or (1, 1)
             if not first * last > 0 or (name != "amplitude" and first < 0):
                 raise ValueError(f"{name} can't grow from {first:g} to {last:g}: zero and a change of sign are no ramp")
 
-    def at(self, part: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return amplitudes, widths and counts at `part` of the way up, 0 to 1."""
-        amplitude, width, count = (
-            first * (last / first) ** part for first, last in (self.amplitude, self.width, self.count)
+    def at(self, part: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+        """Return amplitudes, widths, counts and gate voltages, 0 for none, at `part` of the way up, 0 to 1."""
+        amplitude, width, count, gate = (
+            first * (last / first) ** part
+            for first, last in (self.amplitude, self.width, self.count, self.gate or (1, 1))
         )
-        return amplitude, width, np.rint(count)
+        return amplitude, width, np.rint(count), gate if self.gate else 0 * gate
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceTrains:
-    """Pulses for each device, arrays of one shape: amplitudes, V, widths, s, and counts, 0 for none."""
+    """Pulses for each device, arrays of one shape: amplitudes, V, widths, s, counts and gate voltages, 0 for none."""
 
     amplitude: FloatArray
     width: FloatArray
     count: NDArray[np.int64]
+    gate: FloatArray
 
-    def groups(self) -> Iterator[tuple[NDArray[np.int64], Pulses]]:
-        """Yield the devices that get equal pulses, as a count for each device, and these pulses."""
+    def groups(self) -> Iterator[tuple[NDArray[np.int64], Pulses, float | None]]:
+        """Yield the devices that get equal pulses, as a count for each device, these pulses, and the gate voltage."""
         pulsed = self.count > 0
-        kinds = np.unique(np.stack([self.amplitude[pulsed], self.width[pulsed]], axis=1), axis=0)
-        for amplitude, width in kinds.tolist():
-            equal = pulsed & (self.amplitude == amplitude) & (self.width == width)
-            yield np.where(equal, self.count, 0), Pulses(amplitude, width)
+        each = np.stack([self.amplitude, self.width, self.gate], axis=-1)
+        for kind in np.unique(each[pulsed], axis=0):
+            amplitude, width, gate = kind.tolist()
+            yield np.where(pulsed & (each == kind).all(axis=-1), self.count, 0), Pulses(amplitude, width), gate or None
 
 
 class WriteVerify:
@@ -143,11 +148,11 @@ class WriteVerify:
         self._sign = np.where(pulsed, sign, self._sign)
         self.trains += pulsed
         part = self._rung / self._rungs
-        amplitude, width, count = (
+        amplitude, width, count, gate = (
             np.where(pulsed, np.where(sign > 0, up, down), 0.0)
             for up, down in zip(self._up.at(part), self._down.at(part), strict=True)
         )
-        return DeviceTrains(amplitude, width, count.astype(np.int64))
+        return DeviceTrains(amplitude, width, count.astype(np.int64), gate)
 
 
 class GateSteps(NamedTuple):

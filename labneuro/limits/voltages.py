@@ -89,6 +89,10 @@ class LimitedSourceMeter(Guard[SourceMeter, SourceMeterLimits], SourceMeter):
     def measured_current(self) -> float:
         return self._inner.measured_current
 
+    @property
+    def current_or_limit(self) -> float:
+        return self._inner.current_or_limit
+
     def _gentle_steps(self) -> Sequence[Callable[[], None]]:
         return [self._walk_down]
 

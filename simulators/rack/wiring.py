@@ -10,7 +10,15 @@ import numpy as np
 from annotated_types import Ge
 
 from labneuro.simulators.receiver import Sweep
-from labneuro.simulators.terminals import DirectTerminal, EmissionTerminal, RFTerminal, Terminal
+from labneuro.simulators.terminals import (
+    DirectTerminal,
+    EmissionTerminal,
+    LoadTerminal,
+    PulseTerminal,
+    RelayTerminal,
+    RFTerminal,
+    Terminal,
+)
 from labneuro.units import Decibels, FloatArray, Frequency, Resistance
 
 Pulls = list[Callable[[], None]]
@@ -45,8 +53,14 @@ def connect(instrument: Any, terminal: Terminal, wire: Wire, pulls: Pulls) -> No
             _connect_source(instrument, terminal, wire, pulls)
         case DirectTerminal() if hasattr(instrument, "input") and not hasattr(instrument, "noise_bandwidth"):
             instrument.input = lambda channel: _up_to_date(pulls, terminal.voltage)
+        case LoadTerminal() if hasattr(instrument, "voltage_level"):
+            _connect_meter(instrument, terminal, wire)
         case RFTerminal() if hasattr(instrument, "tone"):
             _connect_generator(instrument, terminal, wire)
+        case PulseTerminal() if hasattr(instrument, "fire"):
+            instrument.fire = lambda channel, *burst: terminal.fire(*burst) if channel == 1 else None
+        case RelayTerminal() if hasattr(instrument, "closed"):
+            _connect_relays(instrument, terminal)
         case EmissionTerminal() if hasattr(instrument, "noise_bandwidth"):
             _connect_analyzer(instrument, terminal, wire, pulls)
         case _:
@@ -60,12 +74,31 @@ def _connect_source(source: Any, terminal: DirectTerminal, wire: Wire, pulls: Pu
     pulls.append(lambda: terminal.feed(source.current, False))
 
 
+def _connect_meter(meter: Any, terminal: LoadTerminal, wire: Wire) -> None:
+    if wire.resistance:
+        raise TypeError("what moves with its voltage takes no resistance in its wire: leave it out")
+
+    def drive() -> None:
+        terminal.drive(meter.voltage_level if meter.output and meter.function == "VOLT" else 0.0, meter.current_limit)
+
+    meter.resistance = terminal.resistance
+    meter.changed = drive
+
+
 def _connect_generator(generator: Any, terminal: RFTerminal, wire: Wire) -> None:
     def drive() -> None:
         frequency, level = generator.tone or (0.0, -math.inf)
         terminal.drive(frequency, float(MILLIWATT * 10 ** (level / 10) * wire.gain(np.array(frequency))))
 
     generator.changed = drive
+
+
+def _connect_relays(matrix: Any, terminal: RelayTerminal) -> None:
+    rows, columns = matrix.closed.shape
+    if rows < terminal.rows or columns < terminal.columns:
+        wanted = f"there are {terminal.rows} x {terminal.columns} relays to connect"
+        raise TypeError(f"the matrix has {rows} x {columns} relays, and {wanted}: name a larger one")
+    matrix.changed = lambda: terminal.move(matrix.closed[: terminal.rows, : terminal.columns])
 
 
 def _connect_analyzer(analyzer: Any, terminal: EmissionTerminal, wire: Wire, pulls: Pulls) -> None:

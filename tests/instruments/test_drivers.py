@@ -16,7 +16,7 @@ DRIVERS: dict[str, str] = PROJECT["entry-points"]["labneuro.drivers"]
 def test_a_driver_that_a_bench_file_can_name_plays_one_role_and_explains_its_settings(name: str) -> None:
     driver = EntryPoint(name, DRIVERS[name], "labneuro.drivers").load()
     assert issubclass(driver, envelope(driver).role)
-    if not name.endswith("-rig"):  # which is made of instruments
+    if not name.endswith("-rig") and name != "arc-two":  # made of instruments; behind its makers' library
         assert issubclass(driver, SCPIInstrument)
         assert {"resource", "visa_library", "timeout"} <= {p.name for p in parameters(driver)}
     assert all(p.help for p in parameters(driver))

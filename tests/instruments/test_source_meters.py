@@ -55,9 +55,11 @@ def test_the_current_limit_is_no_current_of_the_device(meter_of: Any, driver: An
     mock.held[meter.LIMITED[0]] = "1"
     with pytest.raises(InstrumentError, match="is at its current limit of 1 µA: lower the voltage of 100 mV, or raise"):
         _ = meter.measured_current
+    assert meter.current_or_limit == 1e-6
     meter.set_voltage(0.2)  # which is no error: a device may be switched up to a current
     mock.held[meter.LIMITED[0]] = "0"
-    assert meter.measured_current == 1e-6
+    mock.answers[":READ?"] = "+9.000000E-07"
+    assert meter.measured_current == meter.current_or_limit == 9e-7
 
 
 @pytest.mark.parametrize("driver", BOTH)

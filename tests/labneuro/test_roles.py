@@ -32,9 +32,9 @@ def test_settings_are_put_back_in_an_order_that_is_safe_at_every_moment() -> Non
     assert kinds(OscillatorChip, "setting") == ["make_safe", "set_currents", "apply"]
 
 
-def test_only_pulses_change_a_device_for_good() -> None:
+def test_only_pulses_and_time_change_a_device_for_good() -> None:
     actions = {role: kinds(role, "action") for role in ROLES if kinds(role, "action")}
-    assert actions == {PulseGenerator: ["fire"], SynapseArray: ["pulse", "update"]}
+    assert actions == {PulseGenerator: ["fire"], SynapseArray: ["wait", "pulse", "update"]}
 
 
 def test_all_that_a_role_can_be_asked_is_listed_in_the_order_of_declaration() -> None:

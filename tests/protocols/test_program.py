@@ -73,3 +73,45 @@ def test_a_stuck_device_is_given_up_and_the_others_are_written():
 def test_an_image_without_contrast_is_refused():
     with pytest.raises(ValueError, match="lowest: 15 µS is not below highest"):
         next(program(array(), lowest=15e-6, highest=15e-6))
+
+
+@pytest.mark.parametrize(
+    ("device", "ramp", "growth", "options"),
+    [
+        # A pulse of -0.9 V opens a filament once in thousands, and no deeper than the voltage says.
+        ("filamentary", "amplitude", 1.8, {"set_voltage": 1.2, "reset_voltage": -0.9, "width": 100e-9}),
+        ("phase-change", "amplitude", 1.35, {"set_voltage": 0.8, "reset_voltage": -2.0, "width": 60e-9}),
+        # Pulses shorter than 50 ns do nothing.
+        ("phase-change", "width", 8.0, {"set_voltage": 1.2, "reset_voltage": -2.6, "width": 20e-9}),
+    ],
+)
+def test_devices_that_the_first_pulses_hardly_move_are_written_by_a_ramp(device, ramp, growth, options):
+    def confirmed(growth: float) -> float:
+        chip = array(device=device, scheme="1T1R", seed=1)
+        values = {"lowest": 4e-6, "highest": 12e-6, "tolerance": 2e-6, "ramp": ramp, "rungs": 12, **options}
+        *_, last, _ = program(chip, growth=growth, **values)
+        assert np.all(last.confirmed | last.abandoned)
+        return last.confirmed.mean()
+
+    assert confirmed(1.0) < 0.35
+    assert confirmed(growth) > 0.8
+
+
+def test_conductances_far_apart_need_the_gate_voltage_of_each():
+    def confirmed(gate: float, growth: float) -> float:
+        volts = {"set_voltage": 1.2, "reset_voltage": -1.2, "width": 100e-9, "tolerance": 20e-6}
+        chip = array(device="filamentary", scheme="1T1R", seed=1)
+        *_, last, _ = program(
+            chip, lowest=40e-6, highest=240e-6, ramp="gate", gate=gate, growth=growth, rungs=10, **volts
+        )
+        return last.confirmed.mean()
+
+    # 111.5 µS/V above a threshold of 0.7 V: 33 µS and 279 µS.
+    assert confirmed(1.0, 1.0) < 0.5
+    assert confirmed(3.2, 1.0) < 0.5
+    assert confirmed(1.0, 3.2) > 0.95
+
+
+def test_a_ramp_of_gate_voltages_needs_its_first():
+    with pytest.raises(ValueError, match="gate: a ramp of gate voltages needs its first; give one above 0 V"):
+        next(program(array(), ramp="gate"))

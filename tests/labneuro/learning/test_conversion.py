@@ -92,13 +92,21 @@ def test_devices_with_equal_pulses_are_pulsed_together() -> None:
     loop = WriteVerify(np.full((2, 2), 5.0), 0.5, up=up, down=down, rungs=1)
     loop.decide(np.array([[1.0, 5.0], [9.0, 9.0]]))
     groups = list(loop.decide(np.array([[1.0, 4.0], [9.0, 1.0]])).groups())
-    assert [(counts.tolist(), pulses.amplitude, pulses.width) for counts, pulses in groups] == [
+    assert [(counts.tolist(), pulses.amplitude, pulses.width) for counts, pulses, gate in groups if gate is None] == [
         ([[0, 0], [8, 0]], -1.0, 1e-6),
         ([[0, 1], [0, 1]], 1.0, 1e-6),
         ([[1, 0], [0, 0]], 2.0, 1e-6),
     ]
     loop.decide(np.full((2, 2), 5.0))
     assert list(loop.decide(np.full((2, 2), 5.0)).groups()) == []
+
+
+def test_a_gate_opens_while_a_conductance_is_too_low_and_is_wide_open_to_lower_it() -> None:
+    up = Ramp((1.0, 1.0), (1e-6, 1e-6), gate=(1.0, 4.0))
+    down = Ramp((-1.0, -1.0), (1e-6, 1e-6), gate=(4.0, 4.0))
+    loop = WriteVerify(np.array([10e-6]), 1e-6, up=up, down=down, rungs=2)
+    trains = [loop.decide(np.array([g])) for g in (5e-6, 6e-6, 7e-6, 14e-6, 5e-6)]
+    assert [[gate for *_, gate in train.groups()] for train in trains] == [[1.0], [2.0], [4.0], [4.0], [1.0]]
 
 
 def test_one_read_in_the_band_is_not_enough_nor_are_two_that_are_not_in_a_row() -> None:
@@ -134,6 +142,7 @@ def test_a_pending_device_without_a_reading_stops_the_loop_before_a_pulse() -> N
         ({"amplitude": (-1.0, 1.0), "width": (1.0, 1.0)}, "amplitude can't grow from -1 to 1"),
         ({"amplitude": (1.0, float("nan")), "width": (1.0, 1.0)}, "amplitude can't grow"),
         ({"amplitude": (1.0, 1.0), "width": (-1e-6, -1e-6)}, "width can't grow"),
+        ({"amplitude": (1.0, 1.0), "width": (1.0, 1.0), "gate": (0.0, 1.0)}, "gate can't grow"),
     ],
 )
 def test_what_is_no_ramp_is_refused(ramp: dict, message: str) -> None:

@@ -20,6 +20,7 @@ from labneuro.simulators.rack.instrument import LineLostError, Session
 from labneuro.simulators.rack.keithley_2182a import Keithley2182A
 from labneuro.simulators.rack.keithley_2400 import Keithley2400
 from labneuro.simulators.rack.keithley_2450 import Keithley2450
+from labneuro.simulators.rack.keithley_2636b import Keithley2636B
 from labneuro.simulators.rack.keithley_6221 import Keithley6221
 from labneuro.simulators.rack.keysight_analyzers import E4408B, N9030B
 from labneuro.simulators.rack.visa import visa_library
@@ -378,6 +379,7 @@ DRIVERS = {
     "2182A": (voltmeters.Keithley2182A, Keithley2182A, read_voltages, {}),
     "2400": (current_sources.Keithley2400, Keithley2400, source_currents, {"source_range": 10e-3}),
     "2450 meter": (source_meters.Keithley2450Meter, Keithley2450, measure_currents, {"source_range": 2.0}),
+    "2636B meter": (source_meters.Keithley2636BMeter, Keithley2636B, measure_currents, {"source_range": 2.0}),
     "6221": (current_sources.Keithley6221, Keithley6221, source_currents, {"source_range": 20e-3}),
     "E4408B": (spectrum_analyzers.AgilentE4408B, E4408B, take_spectrum, {}),
     "E8257D": (rf_sources.KeysightE8257D, E8257D, put_out_tones, {}),
