@@ -17,7 +17,7 @@ from labneuro import registry
 from labneuro.attempts import in_words, raise_all, try_all
 from labneuro.clock import Clock, VirtualClock, WallClock
 from labneuro.limits import ENVELOPES, Envelope, Guard, LimitError, Place, UnsafeError, envelope
-from labneuro.parameters import ParameterError, members, parameters, roles, suggestion, takes_clock, validated
+from labneuro.parameters import ParameterError, members, parameters, suggestion, takes_clock, validated
 from labneuro.racks import Rack, RackPlan
 from labneuro.roles import CurrentSource, Role
 from labneuro.toml_lines import Key, key_lines
@@ -131,24 +131,35 @@ class BenchFile:
     guarded: bool
     rack: RackPlan | None = None
 
-    def parts_for(self, function: Callable[..., Any]) -> dict[str, str]:
-        """Return which part serves each role-typed positional parameter of `function`.
+    def parts_for(self, function: Callable[..., Any]) -> dict[str, str | tuple[str, ...]]:
+        """Return which part serves each positional parameter of `function` that is typed by a role.
 
-        It is the part of the same name, else the only other part with that role. Raises BenchError.
+        It is the part of the same name, else the only other part with that role; for a sequence of a role, all others
+        that play it, in the order of the file. Raises BenchError.
         """
-        needed = roles(function)
-        plans = self.parts.values()
-        able = {name: [p.name for p in plans if issubclass(p.role, role)] for name, role in needed.items()}
-        chosen = {name: name for name in needed if name in able[name]}
-        for name in (name for name in needed if name not in chosen):
+        needed = members(function)
+        able = {
+            name: [p.name for p in self.parts.values() if issubclass(p.role, member.role)]
+            for name, member in needed.items()
+        }
+        chosen = {name: name for name, member in needed.items() if not member.many and name in able[name]}
+        for name in (name for name, member in needed.items() if not member.many and name not in chosen):
             free = [part for part in able[name] if part not in chosen.values()]
             if len(free) != 1:
-                found = ", ".join(f"{p.name} ({p.role.__name__})" for p in plans)
-                way_out = f"name one of {', '.join(free)} so" if free else f"it has {found}: add one as"
-                what = f"{function.__name__} needs a part '{name}' ({needed[name].__name__})"
-                raise BenchError(f"bench {self.name!r}: {what}; {way_out} [parts.{name}]")
+                raise self._lacks(function, name, free)
             chosen[name] = free[0]
-        return {name: chosen[name] for name in needed}
+        served: dict[str, str | tuple[str, ...]] = {}
+        for name, member in needed.items():
+            served[name] = tuple(p for p in able[name] if p not in chosen.values()) if member.many else chosen[name]
+            if not served[name]:
+                raise self._lacks(function, name, [])
+        return served
+
+    def _lacks(self, function: Callable[..., Any], name: str, free: Sequence[str]) -> BenchError:
+        found = ", ".join(f"{p.name} ({p.role.__name__})" for p in self.parts.values())
+        way_out = f"name one of {', '.join(free)} so" if free else f"it has {found}: add one as"
+        what = f"{function.__name__} needs a part '{name}' ({members(function)[name].role.__name__})"
+        return BenchError(f"bench {self.name!r}: {what}; {way_out} [parts.{name}]")
 
     def rigs_last(self) -> list[tuple[str, PartPlan]]:
         """Return names and plans in the order in which parts are connected: a rig after what it is made of."""
@@ -196,10 +207,6 @@ class Bench:
         """All on this bench that can be put back to where it was, by name."""
         able: dict[str, Role | Rack] = {name: part for name, part in self.parts.items() if part.snapshot() is not None}
         return able if self.rack is None else {_RACK: self.rack, **able}
-
-    def roles_for(self, function: Callable[..., Any]) -> dict[str, Role]:
-        """Return the part for each role-typed positional parameter of `function`. Raises BenchError."""
-        return {name: self.parts[part] for name, part in self.file.parts_for(function).items()}
 
     def leave(self, told: Told) -> list[BaseException]:
         """Make all parts safe in their order, then close all; return what went wrong. `open` calls it."""

@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 
 import labneuro
-from labneuro.commands import bench, looking, running
+from labneuro.commands import bench, gui, looking, running, windows
 from labneuro.commands.parsing import Parser, UsageError, flag
 
 # Errors that the input is to blame for, by module: an error whose module isn't loaded can't have been raised.
@@ -54,6 +54,8 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "replay": running.replay,
     "rebuild": running.rebuild,
     "watch": looking.watch,
+    "view": windows.view,
+    "gui": gui.gui,
     "runs": looking.runs,
     "diff": looking.diff,
     "bench": bench.bench,

@@ -33,6 +33,7 @@ REMEMBER = 1.0
 """Least time between two snapshots of emulated parts, s."""
 
 _SHARE = 20  # a snapshot takes no more than this part of the time
+_WAIT = 60  # times REMEMBER: a snapshot waits no longer for the journal to grow by as much as the last one took
 
 
 class RecordedError(Exception):
@@ -46,13 +47,14 @@ class LostAnswerError(RuntimeError):
 class Crossing:
     """Between a protocol and the parts of a bench.
 
-    write: for entries of the journal, which are written at once. interrupt: holds back a Ctrl-C meanwhile. script:
-    answers first, and when it ends `live` is called, which must `connect`; without it, RecordingEnds is raised then.
+    write: for entries of the journal, which are written at once; returns its size, bytes. interrupt: holds back a
+    Ctrl-C meanwhile. script: answers first, and when it ends `live` is called, which must `connect`; without it,
+    RecordingEnds is raised then.
     """
 
     def __init__(
         self,
-        write: Callable[..., None],
+        write: Callable[..., int],
         interrupt: Interrupt | None = None,
         script: Script | None = None,
         live: Callable[[], None] | None = None,
@@ -66,6 +68,8 @@ class Crossing:
         self._memories: Mapping[str, Role | Rack] = {}
         self._clock: Clock | None = None
         self._remember_at = 0.0
+        self._remember_by = 0.0
+        self._remember_behind = 0
         self._instead: Exchange | None = None
 
     def role(self, part: str, role: type[Role]) -> Role:
@@ -113,22 +117,27 @@ class Crossing:
             self._record(*ahead, Raised(number, error_name(error), str(error)))
             raise
         quick = time.perf_counter() - began < QUICK and verb.kind != "action"
-        self._record(*ahead, Answered(number, value), later=quick)
-        if self._memories and time.monotonic() >= self._remember_at:
-            self._remember(number)
+        size = self._record(*ahead, Answered(number, value), later=quick)
+        if self._memories:
+            self._remember(number, size)
         return value
 
-    def _remember(self, number: int) -> None:
+    def _remember(self, number: int, size: int) -> None:
+        """Write down what emulated parts remember, if that is due. size: of the journal, bytes."""
         began = time.monotonic()
+        if began < self._remember_at or (size < self._remember_behind and began < self._remember_by):
+            return
         memories = {name: part.snapshot() for name, part in self._memories.items()}
-        self._record(Remembered(number, self._clock.now() if self._clock is not None else 0.0, memories))
+        behind = self._record(Remembered(number, self._clock.now() if self._clock is not None else 0.0, memories))
         now = time.monotonic()
         self._remember_at = now + max(REMEMBER, _SHARE * (now - began))
+        self._remember_by = now + _WAIT * REMEMBER
+        self._remember_behind = behind + (behind - size)
 
-    def _record(self, *entries: Entry, later: bool = False) -> None:
+    def _record(self, *entries: Entry, later: bool = False) -> int:
         self._interrupt.hold()
         try:
-            self._write(*entries, later=later)
+            return self._write(*entries, later=later)
         finally:
             self._interrupt.release()
 

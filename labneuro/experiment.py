@@ -1,14 +1,15 @@
 """An experiment: a protocol with a value for each of its parameters, ready to be played on any bench."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
 from labneuro import registry
 from labneuro.crossing import Crossing
-from labneuro.parameters import parameters, roles, validated
+from labneuro.parameters import members, parameters, validated
+from labneuro.roles import Role
 
 Protocol = Callable[..., Iterator[Any]]
 
@@ -47,9 +48,15 @@ class Experiment:
         kinds: tuple[Any, ...] = (yielded, *get_args(yielded))
         return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
 
-    def begin(self, crossing: Crossing, parts: Mapping[str, str]) -> Iterator[Any]:
+    def begin(self, crossing: Crossing, parts: Mapping[str, str | Sequence[str]]) -> Iterator[Any]:
         """Start the protocol with its parts behind `crossing`; parts: by parameter. Raises TypeError if it is none."""
-        asked = {name: crossing.role(parts[name], role) for name, role in roles(self.protocol).items()}
+
+        def served(named: str | Sequence[str], role: type[Role]) -> Role | tuple[Role, ...]:
+            return (
+                crossing.role(named, role) if isinstance(named, str) else tuple(crossing.role(p, role) for p in named)
+            )
+
+        asked = {name: served(parts[name], member.role) for name, member in members(self.protocol).items()}
         records: Any = self.protocol(**asked, **self.values)
         if not isinstance(records, Iterator):
             what = "a protocol yields its records, it returns nothing"

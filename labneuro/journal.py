@@ -22,8 +22,11 @@ from labneuro.entries import ENTRIES, NAMES, Entry
 from labneuro.filelock import FileInUseError, lock
 from labneuro.values import MalformedError, Packer, unpack
 
-MAGIC = b"labneuro journal 1\n"
+MAGIC = b"labneuro journal 2\n"
 """How a journal begins; the number is the version of the format."""
+
+MAGIC_1 = b"labneuro journal 1\n"
+"""How a journal of format 1 begins, which is read and gone on with as well: its arrays are never deflated."""
 
 SYNC = 1.0
 """Longest time that an entry waits before it is forced to the disk, s."""
@@ -109,6 +112,7 @@ class Journal:
                         f"{path} has no complete entry: the run never began; remove it"
                     )
                 self.size, self._chain = reader.end, reader.chain
+                self._packer = Packer(deflating=reader.magic == MAGIC)
             os.ftruncate(descriptor, self.size)
             os.lseek(descriptor, self.size, os.SEEK_SET)
         except FileInUseError:
@@ -173,7 +177,7 @@ class Journal:
         self._descriptor = descriptor
         self.size = size
         self._chain = chain
-        self._packer = Packer()
+        self._packer = Packer(deflating=True)
         self._trouble: OSError | None = None
         self._waiting = threading.Event()
         self._closed = threading.Event()
@@ -212,7 +216,8 @@ class Reader:
     """Iterates over the records of a journal; when they end it can be asked again, for those written since.
 
     source: a path, or the bytes of a journal as a stream. name: of it, for messages. `count` is how many were read,
-    `end` the byte behind the last of them: what follows is no complete entry, or not yet.
+    `end` the byte behind the last of them: what follows is no complete entry, or not yet. `magic`: how it begins, once
+    that was read.
 
     until_damage: end where bytes have changed, and raise no DamageError. Raises JournalError if it is no journal.
     """
@@ -223,6 +228,7 @@ class Reader:
         self.end = 0
         self.count = 0
         self.chain = 0
+        self.magic = b""
         self._buffer = bytearray()
         self._position = 0
         self._ended = False
@@ -230,6 +236,17 @@ class Reader:
             self._stream: BinaryIO = source.open("rb", buffering=0) if isinstance(source, Path) else source
         except OSError as error:
             raise JournalError(f"{self.name} can't be read: {error.strerror}") from error
+
+    @classmethod
+    def at(cls, source: Path | BinaryIO, offset: int, chain: int, count: int, name: str = "") -> Self:
+        """Return a reader of what follows byte `offset`, where a reader before had this `end`, `chain` and `count`.
+
+        If the bytes before are others now, its first record raises DamageError.
+        """
+        self = cls(source, name)
+        self.end, self.chain, self.count = offset, chain, count
+        self._ended = True
+        return self
 
     def __enter__(self) -> Self:
         return self
@@ -288,7 +305,7 @@ class Reader:
                 raise TypeError(name)  # noqa: TRY301
             record = Record(kind(*values), moment, self.end + whole)
         except (MalformedError, LookupError, TypeError, ValueError) as error:
-            raise self._damage(f"it is no entry of format 1 ({error})") from error
+            raise self._damage(f"it is no entry ({error})") from error
         self._position += whole
         self.end += whole
         self.count += 1
@@ -299,13 +316,13 @@ class Reader:
         """Read the first line; False as long as it isn't complete."""
         complete = self._have(len(MAGIC))
         start = self._take(0, len(MAGIC))
-        if not MAGIC.startswith(start):
+        if not MAGIC.startswith(start) and not MAGIC_1.startswith(start):
             if start.startswith(MAGIC[:-2]):
                 raise JournalError(f"{self.name} is a journal of another format: update labneuro to read it")
             raise JournalError(f"{self.name} is no journal of labneuro, or its first line is damaged")
         if complete:
             self._position = self.end = len(MAGIC)
-            self.chain = crc32(MAGIC)
+            self.magic, self.chain = start, crc32(start)
         return complete
 
     def _have(self, count: int) -> bool:

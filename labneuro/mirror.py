@@ -7,6 +7,7 @@ process leaves a file that opens.
 
 # pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
 
+import math
 import time
 from collections import deque
 from collections.abc import Generator, Mapping
@@ -40,6 +41,7 @@ _EVENTS = 10_000  # kept at most, the last ones; the journal has all
 _ROWS = 4096  # in a block, at most
 _BLOCK = 2**22  # bytes in a block, at most
 _CHUNK = 2**16  # bytes: a chunk holds as many records as fit, 1024 at most
+_LARGEST = 2**20  # bytes: a larger record is cut up
 
 
 class Mirror:
@@ -290,14 +292,16 @@ def _signal(first: Mapping[str, NDArray[Any]]) -> str | None:
 def _growing(group: Any, name: str, value: NDArray[Any]) -> Any:
     """Make an empty dataset for records like `value`."""
     size = max(1, value.size * value.dtype.itemsize)
-    rows = min(max(1, _CHUNK // size), 1024)
+    chunk = [min(max(1, _CHUNK // size), 1024), *(length or 1 for length in value.shape)]
+    while math.prod(chunk) * value.dtype.itemsize > _LARGEST and max(chunk) > 1:
+        longest = chunk.index(max(chunk))
+        chunk[longest] = -(-chunk[longest] // 2)
     return group.create_dataset(
         name,
         shape=(0, *value.shape),
         maxshape=(None, *(length or None for length in value.shape)),
         dtype=TEXT if value.dtype.kind == "U" else value.dtype,
-        # HDF5 takes no chunk above 4 GiB; h5py cuts up what is large.
-        chunks=True if size > 16 * _CHUNK else (rows, *(length or 1 for length in value.shape)),
+        chunks=tuple(chunk),
     )
 
 

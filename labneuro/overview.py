@@ -94,8 +94,9 @@ class Standing:
     begun: whether the journal has said what is run. total: expected number of steps, None if unknown. pace: steps, and
     their rate by the times in the journal, without those in which the run was paused or dead. asked: the question that
     waits for its answer. paused: whether the run is. alarms: when, s since 1970, and what: the last errors that
-    answered a question, parts that were not made safe, and notes. ended: how it ended. time: of the last record, s
-    since 1970. The other attributes are those of `Overview`.
+    answered a question, parts that were not made safe, and notes. left: how each part was left. put_back: what a part
+    that has not answered since was given again when the run was resumed. ended: how it ended. time: of the last record,
+    s since 1970. The other attributes are those of `Overview`.
 
     Whoever reads the journal may say, too: unread, bytes that are still to be taken; dead, whether its process has died
     without a word.
@@ -110,6 +111,8 @@ class Standing:
         self.units: dict[str, str] = {}
         self.alarms: deque[tuple[float, str]] = deque(maxlen=ALARMS)
         self.asked: Asked | None = None
+        self.left: dict[str, Left] = {}
+        self.put_back: dict[str, str] = {}
         self.ended: Ended | None = None
         self.began = self.time = self._idle = 0.0
         self.unread = 0
@@ -123,6 +126,8 @@ class Standing:
             case Asked():
                 self.asked = entry
             case Answered():
+                if self.asked is not None:
+                    self.put_back.pop(self.asked.part, None)
                 self.asked = None
             case Yielded() if entry.table == STEPS:
                 self.pace.step()
@@ -136,6 +141,7 @@ class Standing:
                 self._begin(entry.head)
             case Resumed():
                 self.paused, self.asked, self.ended = False, None, None
+                self.left, self.put_back = {}, {}
             case Ended():
                 self.asked, self.ended = None, entry
             case _:
@@ -169,8 +175,11 @@ class Standing:
         self.protocol, self.bench = str(head.get("protocol", "")), str(head.get("bench_name", ""))
         parameters = head.get("parameters")
         self.total = expected_steps(cast("dict[str, Any]", parameters)) if isinstance(parameters, dict) else None
-        self.pace = Pace(self.total, lambda: self.time - self._idle)
+        self.pace = Pace(self.total, self._busy)
         self.began = self.time
+
+    def _busy(self) -> float:
+        return self.time - self._idle
 
     def _happened(self, entry: Raised | Left | Noted) -> None:
         match entry:
@@ -180,9 +189,12 @@ class Standing:
                 self.asked = None
             case Left():
                 alarm = "" if entry.confirmed else f"NOT made safe: {entry.part}: {entry.words}"
+                self.left[entry.part] = entry
             case Noted():
                 alarm = "" if entry.what in _CALM else f"{entry.what}: {entry.words}"
                 self.paused = entry.what == "paused"
+                if entry.what == "put back":
+                    self.put_back[entry.words.partition(".")[0]] = entry.words
         if alarm:
             self.alarms.append((self.time, alarm))
 

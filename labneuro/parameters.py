@@ -63,6 +63,11 @@ class Parameter:
         return self.default is inspect.Parameter.empty
 
     @property
+    def types(self) -> tuple[Any, ...]:
+        """The types its annotation is a union of, without metadata and without None."""
+        return tuple(leaf for leaf in _leaves(self.annotation) if leaf is not NoneType)
+
+    @property
     def dimensional(self) -> bool:
         """Whether a value in text needs a unit."""
         return self.unit not in {"", "1"}
@@ -72,7 +77,7 @@ class Parameter:
         """What to give, in words: "an integer of at least 1", "a value above 0 A, such as "8 mA""."""
         if self.choices is not None:
             return f"one of {', '.join(str(choice) for choice in self.choices)}"
-        kinds = dict.fromkeys(_kind(leaf) for leaf in _leaves(self.annotation) if leaf is not NoneType)
+        kinds = dict.fromkeys(_kind(leaf) for leaf in self.types)
         text = "a value" if self.dimensional else " or ".join(kinds)
         if self.bounds:
             text += f" of {self.bounds}" if self.bounds.startswith("at ") else f" {self.bounds}"
@@ -105,21 +110,16 @@ def parameters(function: Callable[..., Any]) -> tuple[Parameter, ...]:
     )
 
 
-def roles(function: Callable[..., Any]) -> dict[str, type[Role]]:
-    """Return the positional parameters of a function that are typed by a role: what it needs from a bench."""
-    return {name: member.role for name, member in members(function).items() if not member.many}
-
-
 @dataclass(frozen=True)
 class Member:
-    """What a rig is made of: parts that play `role`, one or `many`."""
+    """What a protocol needs from a bench or a rig is made of: parts that play `role`, one or `many`."""
 
     role: type[Role]
     many: bool
 
 
 def members(function: Callable[..., Any]) -> dict[str, Member]:
-    """Return the parts that a rig's constructor takes: positional parameters typed by a role or a sequence of it."""
+    """Return the parts that a protocol or a rig takes: positional parameters typed by a role or a sequence of it."""
     hints = _hints(function)
     found: dict[str, Member] = {}
     for p in inspect.signature(function).parameters.values():
@@ -148,15 +148,16 @@ def validated(function: Callable[..., Any], given: Mapping[str, object], *, noun
     for name in given:
         if name not in known:
             raise ParameterError(name, f"unknown {noun}; {suggestion(name, known)}")
-    values: dict[str, Any] = {}
-    for name, parameter in known.items():
-        if name in given:
-            values[name] = _checked(parameter, given[name])
-        elif parameter.required:
-            raise ParameterError(name, f"missing {noun}: give {parameter.wanted}")
-        else:
-            values[name] = parameter.default
-    return values
+    return {name: checked(parameter, given, noun=noun) for name, parameter in known.items()}
+
+
+def checked(parameter: Parameter, given: Mapping[str, object], *, noun: str = "parameter") -> Any:
+    """Return the value of one parameter as `validated` does, whatever the others are. Raises ParameterError."""
+    if parameter.name in given:
+        return _checked(parameter, given[parameter.name])
+    if parameter.required:
+        raise ParameterError(parameter.name, f"missing {noun}: give {parameter.wanted}")
+    return parameter.default
 
 
 def _checked(parameter: Parameter, given: object) -> object:

@@ -87,11 +87,14 @@ class RunWriter:
         """Return the entries that record `record`, without writing them. Raises RecordError."""
         return self._kinds.taken_apart(record)
 
-    def write(self, *entries: Entry, later: bool = False) -> None:
-        """Write entries, at once, or with those that come next. Raises StoreError; what was recorded before stays."""
+    def write(self, *entries: Entry, later: bool = False) -> int:
+        """Write entries, at once, or with those that come next, and return the size of the journal, bytes.
+
+        Raises StoreError; what was recorded before stays.
+        """
         if later:
             self._waiting += entries
-            return
+            return self._journal.size
         if self._waiting:
             entries = (*self._waiting, *entries)
         moment = self._journal.write(*entries)
@@ -107,6 +110,7 @@ class RunWriter:
             raise StoreError(
                 f"can't write to {self.path}: {_why(error)}; make room, then: labneuro resume {self.path}"
             ) from error
+        return self._journal.size
 
     def count(self, entry: Entry) -> None:
         """Count a record, written now or found in the journal."""

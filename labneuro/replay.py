@@ -61,8 +61,9 @@ def replayed(path: Path | str) -> Callable[[], None]:
     return test
 
 
-def _nothing(*_: object, **__: object) -> None:
+def _nothing(*_: object, **__: object) -> int:
     """Write nothing."""
+    return 0
 
 
 def _difference(records: Iterator[Any], script: Script, run: RunFile, step_type: type | None) -> str:

@@ -14,6 +14,8 @@ from labneuro.overview import time_of_day
 from labneuro.progress import duration, quantity
 from labneuro.run import RunResult, numbered
 from labneuro.store import RunFile
+from labneuro.views.panels import Panel
+from labneuro.views.steps import default_panels
 
 _EVENTS = 20  # shown at most, the last ones
 
@@ -45,12 +47,16 @@ def report(result: RunResult, protocol: Protocol, console: Console, *, figure: b
 
 def draw(run: RunFile, protocol: Protocol | None, path: Path | None = None) -> Path:
     """Draw a run as its protocol says and return where: `path`, or a free name beside the run file."""
-    from labneuro.views.figure import default_panels, save_figure  # noqa: PLC0415 - Qt takes a while
+    from labneuro.views.figure import save_figure  # noqa: PLC0415 - Qt takes a while
 
-    panels = _of_module(protocol, "panels") or default_panels
     path = path or next(place for place in numbered(run.path.with_suffix(".png")) if not place.exists())
-    save_figure(panels(run), path, title=run.title)
+    save_figure(panels_of(run, protocol), path, title=run.title)
     return path
+
+
+def panels_of(run: RunFile, protocol: Protocol | None) -> list[Panel]:
+    """Return what to show of a run, as its protocol says, or else its step fields; whatever the former raises."""
+    return (_of_module(protocol, "panels") or default_panels)(run)
 
 
 def _of_module(protocol: Protocol | None, name: str) -> Callable[[RunFile], Any] | None:

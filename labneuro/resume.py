@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 from rich.console import Console
 
 from labneuro.bench import Bench, BenchError, BenchFile, PartPlan, load, parse
+from labneuro.control import Steering, unsteered
 from labneuro.crossing import LostAnswerError, error_name
 from labneuro.entries import Answered, Noted, Raised, Remembered
 from labneuro.experiment import Experiment
@@ -58,6 +59,7 @@ def resume(
     ask: Callable[[str], bool | None] = lambda question: None,
     progress: bool = True,
     console: Console | None = None,
+    steered: Steering = unsteered,
 ) -> RunResult:
     """Go on with `run` in its own file. As `labneuro.run.execute`, which see.
 
@@ -86,7 +88,16 @@ def resume(
         return instead
 
     try:
-        return conduct(experiment, bench, writer, console, quiet=not progress, script=script, put_back=put_back)
+        return conduct(
+            experiment,
+            bench,
+            writer,
+            console,
+            quiet=not progress,
+            script=script,
+            put_back=put_back,
+            steered=steered,
+        )
     except Deviation as deviation:
         if run.journal is None:
             completed(RunFile(run.path))  # it was complete before
@@ -182,7 +193,7 @@ def _settings(opened: Bench, script: Script, of: Callable[[Exchange], bool]) -> 
     return settings
 
 
-def _assert(opened: Bench, settings: _Settings, told: Callable[[Exchange], None]) -> None:
+def _assert(opened: Bench, settings: _Settings, told: Callable[[Exchange], object]) -> None:
     """Ask for settings again: the part that is made safe first is the last, its settings as its role declares them."""
     for name in reversed(opened.file.safe_order):
         for verb in verbs(opened.file.parts[name].role):

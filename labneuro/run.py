@@ -19,6 +19,7 @@ from rich.console import Console
 from labneuro.attempts import in_words
 from labneuro.bench import Bench, BenchFile, Told
 from labneuro.clock import WallClock
+from labneuro.control import Steering, unsteered
 from labneuro.crossing import Crossing, yielded_at
 from labneuro.entries import Left, Noted, Resumed
 from labneuro.experiment import Experiment, Protocol, clean_up
@@ -62,13 +63,14 @@ def execute(
     name: str | None = None,
     progress: bool = True,
     console: Console | None = None,
+    steered: Steering = unsteered,
 ) -> RunResult:
     """Run `protocol` on `bench` and record what it asks, what it is answered and what it yields.
 
     parameters: values of its keyword parameters, checked and completed here. out: the new run file (default:
     runs/<name>-<time>.h5). name: of the protocol (default: the function's). console: for the progress
-    (default: the standard error). The protocol's own clean-up runs first, then the bench is made safe, then
-    the file says how the run ended.
+    (default: the standard error). steered: entered while the run goes on: lets others steer it. The protocol's own
+    clean-up runs first, then the bench is made safe, then the file says how the run ended.
 
     Raises ParameterError or BenchError before anything is touched, StoreError if the file can't be made. Whatever the
     protocol or the bench raises is raised again, and the file says "failed". It is removed if it holds no record, or
@@ -79,7 +81,7 @@ def execute(
     head = _head(experiment, bench)
     writer = _new_file(out, experiment.name, lambda path: RunWriter(path, head, experiment.step_type()))
     try:
-        return conduct(experiment, bench, writer, console if progress else None, quiet=not progress)
+        return conduct(experiment, bench, writer, console if progress else None, quiet=not progress, steered=steered)
     finally:
         if out is None:
             with suppress(OSError):
@@ -95,11 +97,13 @@ def conduct(
     quiet: bool = False,
     script: Script | None = None,
     put_back: Callable[[Bench], Exchange | None] | None = None,
+    steered: Steering = unsteered,
 ) -> RunResult:
     """Let a protocol play on a bench, recorded by `writer`. As `execute`, which see.
 
     quiet: show no progress. script: what is known of the run; the bench is opened when it ends. put_back: brings the
     bench to where it was then, and returns the next question with its answer, if its part is not to be asked.
+    steered: as in `execute`.
     """
     console = console or Console(stderr=True)
     interrupt = Interrupt(aloud=quiet or not console.is_terminal)
@@ -114,6 +118,7 @@ def conduct(
         try:
             with ExitStack() as stack:
                 display = None
+                stack.enter_context(steered(interrupt, writer.path))
                 if not quiet:
                     steps = expected_steps(experiment.values)
                     display = ProgressDisplay(console, experiment.name, steps, interrupt)
@@ -214,10 +219,7 @@ def _wait(writer: RunWriter, interrupt: Interrupt) -> None:
 
 
 def _note(interrupt: Interrupt) -> str:
-    if interrupt.requested is None:
-        return ""
-    by = "Ctrl-C" if interrupt.requested == signal.SIGINT else interrupt.requested.name
-    return f"aborted by {by}" if interrupt.aborted else f"stopped by {by}"
+    return f"{'aborted' if interrupt.aborted else 'stopped'} by {interrupt.by}"
 
 
 def _fail(writer: RunWriter, error: BaseException, *, empty: bool) -> None:

@@ -137,14 +137,14 @@ class RunFile:
             with Reader(self.journal, until_damage=True) as reader:
                 yield reader
             return
-        yield Reader(self._enclosed(), str(self.path))
+        yield Reader(self.enclosed(), str(self.path))
 
     def extract_journal(self, out: Path) -> None:
         """Put the journal that the run file holds into a file of its own: all of it, or nothing. Raises StoreError."""
         part = out.with_name(f"{out.name}.part")
         try:
             with part.open("wb") as file:
-                shutil.copyfileobj(self._enclosed(), file, 2**20)
+                shutil.copyfileobj(self.enclosed(), file, 2**20)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(out)
@@ -155,11 +155,16 @@ class RunFile:
         finally:
             part.unlink(missing_ok=True)
 
-    def _enclosed(self) -> BinaryIO:
+    def enclosed(self) -> BinaryIO:
+        """Return the journal that the run file holds, as a stream. Raises StoreError if there is none."""
         with self._source.reading() as entry:
             dataset = _datasets(entry).get(JOURNAL)
             if dataset is None or dataset.dtype != np.uint8 or dataset.ndim != 1:
                 raise StoreError(f"{self.path} holds no journal: it was made by an older labneuro, or by others")
+            if dataset.size > max(_LARGE, dataset.id.get_storage_size()):  # out of each byte a deflated array may come
+                raise StoreError(
+                    f"{self.path} holds a journal that others have compressed; undo that: h5repack -f NONE IN OUT"
+                )
             _check_size(dataset)
         return cast("BinaryIO", _Enclosed(self._source))
 
@@ -221,8 +226,12 @@ class _Enclosed:
         self._source = source
         self._position = 0
 
-    def seek(self, position: int) -> None:
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            with self._source.reading() as entry:
+                position += entry[JOURNAL].size
         self._position = position
+        return position
 
     def read(self, size: int) -> bytes:
         with self._source.reading() as entry:

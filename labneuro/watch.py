@@ -3,14 +3,10 @@
 On a terminal there is a live picture, elsewhere a plain line when something has changed. The watch ends with the run.
 """
 
-import os
 import signal
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -20,16 +16,16 @@ from rich.text import Text
 
 from labneuro.clock import WallClock
 from labneuro.filelock import is_locked
-from labneuro.journal import DamageError, Reader, StoreError
+from labneuro.journal import StoreError
 from labneuro.layout import Lines, printable, show_lines
 from labneuro.overview import Overview, Standing, alarms, overview, time_of_day
 from labneuro.progress import QUIET, duration, single
 from labneuro.store import RunFile, journal_of
+from labneuro.tail import Tail
 
 LOOK = 0.25
 """Time between two looks at the journal, s."""
 
-_BATCH = 10_000  # records between two looks at the clock while there are more
 _LAST_LOOKS = 12  # at the journal of a run that has died: its guardian has something to write
 _PATIENCE = 1.0  # s that a question may wait for its answer before that is mentioned
 
@@ -66,36 +62,23 @@ def follow(path: Path, standing: Standing) -> Iterator[None]:
     Yields after every look, and after every batch of records while it catches up. Damage ends it, too, and is said in
     `standing.problem`. If there is no journal, since it is in the run file at the end, there is nothing to follow.
     """
-    journal = journal_of(path)
-    with suppress(FileNotFoundError), journal.open("rb", buffering=0) as stream:
-        reader = Reader(stream, str(journal))
-        looks = 0
-        while True:
-            written = _is_written(journal, stream)
-            before = reader.count
-            try:
-                for record in islice(reader, _BATCH):
-                    standing.take(record)
-            except DamageError as error:
-                standing.problem = str(error)
-                return
-            size = os.fstat(stream.fileno()).st_size
-            standing.unread = size - reader.end if reader.count - before == _BATCH else 0
-            standing.dead = not written and standing.ended is None
-            looks = _LAST_LOOKS if written else looks - 1
-            over = not written and (looks <= 0 or standing.ended is not None or not journal.exists())
-            if over and not standing.unread:
-                return
-            yield
-            if not standing.unread:
-                WallClock().sleep(LOOK)
-
-
-def _is_written(journal: Path, stream: BinaryIO) -> bool:
-    """Return whether a living process writes the journal that is open as `stream`, and not another in its place."""
-    with suppress(FileNotFoundError):
-        return os.path.samestat(journal.stat(), os.fstat(stream.fileno())) and is_locked(journal)
-    return False
+    if not journal_of(path).exists():
+        return
+    tail = Tail(path)
+    looks = 0
+    while True:
+        tail.look()
+        for _, record in tail.records(LOOK):
+            standing.take(record)
+        standing.problem, standing.unread = tail.problem, tail.unread
+        standing.dead = not tail.written and standing.ended is None
+        looks = _LAST_LOOKS if tail.written else looks - 1
+        over = not tail.written and (looks <= 0 or standing.ended is not None or not tail.beside)
+        if tail.problem or tail.replaced or (over and not tail.unread):
+            return
+        yield
+        if not tail.unread:
+            WallClock().sleep(LOOK)
 
 
 def _ending(path: Path, standing: Standing) -> Overview | None:

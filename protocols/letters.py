@@ -9,6 +9,7 @@ from annotated_types import Ge, Gt, Lt
 from numpy.typing import NDArray
 
 from labneuro.datasets import letters as drawn
+from labneuro.following import RunSoFar
 from labneuro.learning.conversion import Ramp, WriteVerify
 from labneuro.learning.manhattan import manhattan_signs, pair_pulses
 from labneuro.protocols.program import Conductance, Conductances, WriteStep, write
@@ -16,6 +17,7 @@ from labneuro.roles import SynapseArray
 from labneuro.signals import Pulses
 from labneuro.store import RunFile
 from labneuro.units import Duration, Energy, FloatArray, Fraction, Unit, Voltage, format_quantity
+from labneuro.views.arrays import histogram, last_pulses
 from labneuro.views.panels import Curve, CurvePanel, Level, Panel, ValueMapPanel
 
 PUBLISHED = 23
@@ -120,7 +122,7 @@ def letters(
             chip.pulse(which, Pulses(volts, width))
 
 
-def panels(run: RunFile) -> list[Panel]:
+def panels(run: RunFile | RunSoFar) -> list[Panel]:
     """Show the errors, how sure the answers are, what the pairs look like as pixels, and the conductances."""
     steps, data = run.steps, run.records["letter_set"]
     names = str(data["letters"][0]).split(", ")
@@ -187,6 +189,17 @@ def panels(run: RunFile) -> list[Panel]:
         for title, k in moments
     ]
     return shown
+
+
+def live(run: RunSoFar) -> list[Panel]:
+    """Show the errors so far, the array as it stands, what it was just given, and how its conductances lie."""
+    epochs, writing = run.steps, run.records.get("write_step")
+    now = epochs["conductances"][-1] if run.at else None if writing is None else writing["conductances"][-1]
+    shown: list[Panel] = panels(run)[:2] if run.at else []
+    if now is not None:
+        shown.append(ValueMapPanel("Conductances", now, "Conductance", "S", row_label="Pixel", column_label="Device"))
+        shown.append(histogram("Devices by conductance", {"": now}, "Conductance", "S"))
+    return [*shown, *last_pulses(run, "chip")]
 
 
 def summary(run: RunFile) -> list[tuple[str, str]]:

@@ -8,10 +8,12 @@ import numpy as np
 from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 
+from labneuro.following import RunSoFar
 from labneuro.learning.conversion import Ramp, WriteVerify
 from labneuro.roles import SynapseArray
 from labneuro.store import RunFile
 from labneuro.units import Duration, Energy, FloatArray, Unit, Voltage, format_quantity
+from labneuro.views.arrays import histogram, last_pulses
 from labneuro.views.panels import Curve, CurvePanel, Level, Panel, ValueMapPanel
 
 Conductance = Annotated[float, Unit("S")]
@@ -145,7 +147,7 @@ def write(chip: SynapseArray, target: FloatArray, rule: WriteVerify, read_voltag
         yield WriteStep(conductances, error, rule.confirmed.copy(), rule.abandoned.copy(), trains.count)
 
 
-def panels(run: RunFile) -> list[Panel]:
+def panels(run: RunFile | RunSoFar) -> list[Panel]:
     """Show the target, what is written of it, the pulses that it took, and how the error falls."""
     steps, shown = run.steps, list[Panel]()
     round_ = np.arange(1, len(steps["error"]) + 1, dtype=np.float64)
@@ -186,6 +188,16 @@ def panels(run: RunFile) -> list[Panel]:
         ),
     ]
     return shown
+
+
+def live(run: RunSoFar) -> list[Panel]:
+    """Show the target, the array as it was last read, what it was just given, and where both lie."""
+    if not run.at:
+        return []
+    target, now = run.records["target"]["conductances"][0], run.steps["conductances"][-1]
+    lie = histogram("Devices by conductance", {"wanted": target, "read": now}, "Conductance", "S")
+    first, second, _, _, *curves = panels(run)
+    return [first, second, *last_pulses(run, "chip"), lie, *curves]
 
 
 def summary(run: RunFile) -> list[tuple[str, str]]:

@@ -10,14 +10,24 @@ from numpy.typing import NDArray
 
 from labneuro.calibration import Calibration, FreeRunning, sweep
 from labneuro.datasets import vowels as spoken
+from labneuro.following import RunSoFar
 from labneuro.learning.current_tuning import CurrentTuning, Presentations
 from labneuro.learning.perceptron import perceptron_baseline
 from labneuro.learning.tone_map import learn_tone_map
 from labneuro.roles import OscillatorChip
 from labneuro.signals import StateArray, Tones, source_currents
 from labneuro.store import RunFile
-from labneuro.units import Current, Currents, FloatArray, Fraction, Frequencies, Frequency, Power
-from labneuro.views.panels import Curve, CurvePanel, Level, Panel, PointSet, StateMapPanel
+from labneuro.units import Current, Currents, FloatArray, Fraction, Frequencies, Frequency, Power, Unit
+from labneuro.views.panels import (
+    Curve,
+    CurvePanel,
+    Level,
+    Mark,
+    Panel,
+    PointSet,
+    SpectrumPanel,
+    StateMapPanel,
+)
 
 PUBLISHED = {"train": 0.89, "held_out": 0.88}
 """What the experiment reached."""
@@ -67,6 +77,19 @@ class ResponseMap:
 
 
 @dataclass(frozen=True)
+class Emission:
+    """What the chip emits while it hears one vowel of a training speaker.
+
+    tones: of the sources, (2,), Hz. bins: (bins,), Hz, and density: (bins,), W/Hz, of the spectrum.
+    """
+
+    word: str
+    tones: Frequencies
+    bins: Frequencies
+    density: Annotated[FloatArray, Unit("W/Hz")]
+
+
+@dataclass(frozen=True)
 class Perceptron:
     """A multilayer perceptron trained on the formants of the same speakers: what software makes of as many numbers."""
 
@@ -92,7 +115,7 @@ def vowels(
     lowest_current: Annotated[Current, Gt(0)] = 4.6e-3,
     highest_current: Annotated[Current, Gt(0)] = 8e-3,
     map_points: Annotated[int, Ge(0)] = 81,
-) -> Iterator[VowelStep | FreeRunning | VowelSet | ResponseMap | Perceptron]:
+) -> Iterator[VowelStep | FreeRunning | VowelSet | ResponseMap | Emission | Perceptron]:
     """Teach coupled oscillators seven vowels by tuning their currents (Romera et al., Nature 563, 230, 2018).
 
     The formants of a vowel become the frequencies of two microwave sources by a linear map, learned on the training
@@ -163,6 +186,8 @@ def vowels(
             float(right[testing].mean()),
             rule.held,
         )
+        heard = np.flatnonzero(training & (said.labels == step % len(words)))
+        yield emission(chip, said.vowels[step % len(words)], tones[heard[step // len(words) % len(heard)]], power)
         if step < steps - 1:
             shown = np.array(
                 [rng.choice(np.flatnonzero(training & (said.labels == word))) for word in rng.permutation(words)]
@@ -178,6 +203,14 @@ def vowels(
             said.features[training], said.labels[training], said.features[testing], said.labels[testing], about, seed
         )
         yield Perceptron(rates.parameters, rates.train, rates.held_out)
+
+
+def emission(chip: OscillatorChip, word: str, tones: FloatArray, power: float) -> Emission:
+    """Take the spectrum with one vowel on the sources, `tones`, (2,), Hz, which are off afterwards."""
+    chip.apply(Tones.at(tones, power))
+    spectrum = chip.spectrum()
+    chip.apply(None)
+    return Emission(word, tones, spectrum.frequency, spectrum.density)
 
 
 def response_map(chip: OscillatorChip, axis: FloatArray, power: float) -> ResponseMap:
@@ -219,61 +252,70 @@ def detuned(calibration: Calibration, goal: FloatArray, rng: np.random.Generator
     )
 
 
-def panels(run: RunFile) -> list[Panel]:
+def panels(run: RunFile | RunSoFar) -> list[Panel]:
     """Show the vowels on the maps before and after, and recognition, currents and frequencies against the step."""
-    steps = run.steps
-    number = np.arange(1, len(steps["train"]) + 1, dtype=np.float64)
+    return [
+        *_maps(run),
+        _recognition(run),
+        _against_step(run, "currents", "Direct current", "A"),
+        _against_step(run, "frequency", "Free-running frequency", "Hz"),
+    ]
+
+
+def live(run: RunSoFar) -> list[Panel]:
+    """Show the spectrum with a vowel on the sources, the latest map, recognition and currents."""
     shown: list[Panel] = []
-    if "vowel_set" in run.records and "response_map" in run.records:
-        vowel_set, maps = run.records["vowel_set"], run.records["response_map"]
-        words, tones, labels, wanted = (vowel_set[name][0] for name in ("words", "tones", "labels", "wanted"))
-        points = [
-            PointSet(word, tones[labels == k], tuple(int(s) for s in wanted[k]))
-            for k, word in enumerate(words.split(", "))
-        ]
-        titles = ("Before learning", "After learning")
-        shown += [
-            StateMapPanel(title, maps["frequency_a"][k], maps["frequency_b"][k], maps["states"][k], points)
-            for k, title in enumerate(titles[: len(maps["states"])])
-        ]
-    levels: list[Level] = []
+    if "emission" in run.records:
+        emitted = {name: values[-1] for name, values in run.records["emission"].items()}
+        sources = [Mark(float(f), f"source {name}") for f, name in zip(emitted["tones"], "AB", strict=True)]
+        peaks = [Mark(float(f), f"{i}") for i, f in enumerate(run.steps["frequency"][-1], start=1)]
+        title = f"Emitted while it hears {emitted['word']}"
+        shown.append(SpectrumPanel(title, emitted["bins"], emitted["density"], sources, peaks))
+    return [*shown, *_maps(run)[-1:], _recognition(run), _against_step(run, "currents", "Direct current", "A")]
+
+
+def _maps(run: RunFile | RunSoFar) -> list[Panel]:
+    if "vowel_set" not in run.records or "response_map" not in run.records:
+        return []
+    vowel_set, maps = run.records["vowel_set"], run.records["response_map"]
+    words, tones, labels, wanted = (vowel_set[name][0] for name in ("words", "tones", "labels", "wanted"))
+    points = [
+        PointSet(word, tones[labels == k], tuple(int(s) for s in wanted[k])) for k, word in enumerate(words.split(", "))
+    ]
+    titles = ("Before learning", "After learning")
+    return [
+        StateMapPanel(title, maps["frequency_a"][k], maps["frequency_b"][k], maps["states"][k], points)
+        for k, title in enumerate(titles[: len(maps["states"])])
+    ]
+
+
+def _recognition(run: RunFile | RunSoFar) -> CurvePanel:
+    steps, levels = run.steps, list[Level]()
     if "perceptron" in run.records:
         perceptron = run.records["perceptron"]
         levels = [
             Level(float(rate), f"perceptron, {count} parameters")
             for rate, count in zip(perceptron["held_out"], perceptron["parameters"], strict=True)
         ]
-    shown.append(
-        CurvePanel(
-            title="Recognition",
-            x_label="Step",
-            x_unit="",
-            y_label="Vowels recognised",
-            y_unit="",
-            curves=[
-                Curve(number, steps["train"], "training speakers"),
-                Curve(number, steps["held_out"], "held-out speakers"),
-            ],
-            y_range=(0.0, 1.0),
-            levels=levels,
-        )
+    return CurvePanel(
+        title="Recognition",
+        x_label="Step",
+        x_unit="",
+        y_label="Vowels recognised",
+        y_unit="",
+        curves=[
+            Curve(steps["step"], steps["train"], "training speakers"),
+            Curve(steps["step"], steps["held_out"], "held-out speakers"),
+        ],
+        y_range=(0.0, 1.0),
+        levels=levels,
     )
-    for field, label, unit in (
-        ("currents", "Direct current", "A"),
-        ("frequency", "Free-running frequency", "Hz"),
-    ):
-        values = steps[field]
-        shown.append(
-            CurvePanel(
-                title=label,
-                x_label="Step",
-                x_unit="",
-                y_label=label,
-                y_unit=unit,
-                curves=[Curve(number, values[:, i], f"oscillator {i + 1}") for i in range(values.shape[1])],
-            )
-        )
-    return shown
+
+
+def _against_step(run: RunFile | RunSoFar, field: str, label: str, unit: str) -> CurvePanel:
+    values = run.steps[field].T
+    curves = [Curve(run.steps["step"], of_one, f"oscillator {i}") for i, of_one in enumerate(values, start=1)]
+    return CurvePanel(label, "Step", "", label, unit, curves)
 
 
 def summary(run: RunFile) -> list[tuple[str, str]]:

@@ -128,9 +128,10 @@ def _acknowledge(pipe: int) -> None:
     """Say one byte for each step as soon as the journal has it."""
     write = RunWriter.write
 
-    def told(self: RunWriter, *entries: Entry, later: bool = False) -> None:
-        write(self, *entries, later=later)
+    def told(self: RunWriter, *entries: Entry, later: bool = False) -> int:
+        size = write(self, *entries, later=later)
         os.write(pipe, b"." * sum(isinstance(entry, Yielded) and entry.table == STEPS for entry in entries))
+        return size
 
     RunWriter.write = told
 

@@ -4,13 +4,14 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from labneuro.commands.parsing import Parser, UsageError, counted, flag
 
 if TYPE_CHECKING:
+    from labneuro.control import Steering
     from labneuro.experiment import Protocol
     from labneuro.parameters import Parameter
 
@@ -42,7 +43,7 @@ def run(arguments: list[str]) -> int:
     from labneuro.report import report
     from labneuro.run import execute
 
-    result = execute(protocol, bench_file, values, given["--out"], name=name)
+    result = execute(protocol, bench_file, values, given["--out"], name=name, steered=_steering(given))
     report(result, protocol, Console(), figure=not (given["--no-figure"] or result.aborted))
     return 0 if result.interrupt is None else 128 + result.interrupt
 
@@ -52,7 +53,7 @@ def _protocol_name(arguments: Sequence[str]) -> tuple[str, list[str]]:
     common = {"--bench", "--out"}
     for i, word in enumerate(arguments):
         if word.startswith("-"):
-            if word.partition("=")[0] not in {*common, "--no-figure", "-h", "--help"}:
+            if word.partition("=")[0] not in {*common, "--no-figure", "--view", "--controlled", "-h", "--help"}:
                 raise UsageError(f"write the protocol's name before {word}: labneuro run NAME {word} ...")
         elif i == 0 or arguments[i - 1] not in common:
             return word, [*arguments[:i], *arguments[i + 1 :]]
@@ -65,8 +66,26 @@ def _run_parser(name: str, description: str) -> Parser:
     out = "the new run file (default: runs/NAME-TIME.h5)"
     parser.add_argument("--bench", dest="--bench", metavar="FILE", default="emulated", help=bench)
     parser.add_argument("--out", dest="--out", metavar="FILE", type=Path, help=out)
-    parser.add_argument("--no-figure", dest="--no-figure", action="store_true", help="draw no figure at the end")
+    _add_common(parser)
     return parser
+
+
+def _add_common(parser: Parser) -> None:
+    """Offer what runs have in common, new or resumed."""
+    parser.add_argument("--no-figure", dest="--no-figure", action="store_true", help="draw no figure at the end")
+    parser.add_argument(
+        "--view", dest="--view", action="store_true", help="open a window that shows and steers the run"
+    )
+    # What starts runs on behalf of its user steers them through their standard input.
+    parser.add_argument("--controlled", dest="--controlled", action="store_true", help=argparse.SUPPRESS)
+
+
+def _steering(given: Mapping[str, Any]) -> "Steering":
+    from labneuro import control
+
+    if given["--view"]:
+        return control.by_a_window
+    return control.by_words_on_stdin if given["--controlled"] else control.unsteered
 
 
 def _add_options(parser: Parser, options: Sequence["Parameter"]) -> None:
@@ -143,7 +162,7 @@ def resume(arguments: list[str]) -> int:
     bench_help = "go on with this bench file, if that of the run has changed since"
     parser.add_argument("--bench", dest="--bench", metavar="FILE", help=bench_help)
     parser.add_argument("--cut", action="store_true", help="go on from before the damage of a journal; a copy is kept")
-    parser.add_argument("--no-figure", dest="--no-figure", action="store_true", help="draw no figure at the end")
+    _add_common(parser)
     given = parser.read(arguments)
 
     from rich.console import Console
@@ -156,7 +175,7 @@ def resume(arguments: list[str]) -> int:
 
     run = RunFile(given["run"])
     bench_file = bench.load(given["--bench"]) if given["--bench"] else None
-    result = resume(run, bench=bench_file, cut=given["cut"], ask=_ask)
+    result = resume(run, bench=bench_file, cut=given["cut"], ask=_ask, steered=_steering(given))
     report(result, load_protocol(run.protocol), Console(), figure=not (given["--no-figure"] or result.aborted))
     return 0 if result.interrupt is None else 128 + result.interrupt
 

@@ -57,8 +57,8 @@ class Level:
 class CurvePanel:
     """Curves over common axes. Units are SI symbols ("Hz", "A"); "" or "1" for pure numbers.
 
-    x_range and y_range: (low, high), by default those of the data. levels: horizontal reference lines. log_y:
-    a logarithmic y axis, on which values of 0 and below are gaps.
+    x_range and y_range: (low, high), by default those of the data. levels: horizontal reference lines. log_x and
+    log_y: logarithmic axes, on which values of 0 and below are gaps.
     """
 
     title: str
@@ -71,16 +71,17 @@ class CurvePanel:
     levels: Sequence[Level] = ()
     log_y: bool = False
     x_range: tuple[float, float] | None = None
+    log_x: bool = False
 
     def __post_init__(self) -> None:
-        for axis, limits in (("x_range", self.x_range), ("y_range", self.y_range)):
+        for axis, limits, log in (("x_range", self.x_range, self.log_x), ("y_range", self.y_range, self.log_y)):
             if limits is not None and not limits[0] < limits[1]:
                 raise ValueError(f"panel {self.title!r}: {axis} is {limits}: give (low, high) with low < high")
-        if self.log_y and self.y_range is not None and self.y_range[0] <= 0:
-            raise ValueError(
-                f"panel {self.title!r}: y_range starts at {self.y_range[0]:g}, where a logarithmic axis has "
-                "nothing: start it above 0"
-            )
+            if log and limits is not None and limits[0] <= 0:
+                raise ValueError(
+                    f"panel {self.title!r}: {axis} starts at {limits[0]:g}, where a logarithmic axis has "
+                    "nothing: start it above 0"
+                )
 
 
 @dataclass(frozen=True, eq=False)

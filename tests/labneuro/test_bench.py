@@ -926,6 +926,9 @@ def test_a_rack_that_nobody_can_build_says_so(read: Write, monkeypatch: pytest.M
 def two_generators(one: RFSource, other: RFSource) -> None: ...
 
 
+def one_and_the_rest(one: RFSource, rest: Sequence[RFSource]) -> None: ...
+
+
 def any_analyzer(spectrometer: SpectrumAnalyzer, chip: OscillatorChip) -> None: ...
 
 
@@ -937,8 +940,6 @@ def test_a_protocol_gets_the_part_of_its_name_else_the_only_one_with_the_role(re
     assert read(CHIP + RF).parts_for(lesson) == {"chip": "chip"}
     assert read(CHIP.replace("parts.chip", "parts.device")).parts_for(lesson) == {"chip": "device"}
     assert read(CHIP + RF + ANALYZER).parts_for(any_analyzer) == {"spectrometer": "analyzer", "chip": "chip"}
-    with read(CHIP).open() as opened:
-        assert opened.roles_for(lesson) == {"chip": opened.parts["chip"]}
 
 
 def test_a_part_serves_one_parameter_only(read: Write) -> None:
@@ -946,9 +947,20 @@ def test_a_part_serves_one_parameter_only(read: Write) -> None:
     assert file.parts_for(two_generators) == {"one": "x", "other": "other"}
 
 
+def test_a_sequence_of_a_role_is_served_by_all_parts_that_are_left_in_the_order_of_the_file(read: Write) -> None:
+    file = read(generator("z") + generator("one") + ANALYZER + generator("a"))
+    assert file.parts_for(one_and_the_rest) == {"one": "one", "rest": ("z", "a")}
+
+
 @pytest.mark.parametrize(
     ("text", "function", "says"),
     [
+        (
+            generator("one"),
+            one_and_the_rest,
+            "bench 'my': one_and_the_rest needs a part 'rest' (RFSource); "
+            "it has one (RFSource): add one as [parts.rest]",
+        ),
         (
             RF + ANALYZER,
             lesson,

@@ -56,7 +56,15 @@ EVERYTHING: list[Entry] = [
     Ended("finished", ""),
 ]
 FEW = [Begun({}), Asked(1, "chip", "run", {"x": np.arange(3.0)}, False), Answered(1, 0.5), Ended("stopped", "Ctrl-C")]
-GOLDEN = Path(__file__).parent / "data" / "format-1.journal"
+DEFLATED: list[Entry] = [
+    Asked(4, "array", "pulse", {"counts": np.arange(2000).reshape(40, 50) // 900}, False),
+    Answered(4, np.asfortranarray(np.eye(100, dtype=np.bool_))),
+    Remembered(4, 2.5, {"array": [{"states": np.tile([0.1, -0.0, np.nan], 1000)}]}),
+]
+"""Entries whose arrays are large and shrink."""
+
+DATA = Path(__file__).parent / "data"
+FORMAT_1, FORMAT_2 = DATA / "format-1.journal", DATA / "format-2.journal"
 
 
 def written(path: Path, entries: list[Entry]) -> bytes:
@@ -101,24 +109,43 @@ def test_entries_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert (reader.count, reader.end) == (len(EVERYTHING), journal.size)
 
 
-def test_a_journal_of_format_1_is_read_for_ever() -> None:
-    records, error = read(GOLDEN.read_bytes())
+@pytest.mark.parametrize(("golden", "entries"), [(FORMAT_1, EVERYTHING), (FORMAT_2, [*EVERYTHING, *DEFLATED])])
+def test_a_journal_of_each_format_is_read_for_ever(golden: Path, entries: list[Entry]) -> None:
+    records, error = read(golden.read_bytes())
     assert error is None
-    assert contents(records) == contents(EVERYTHING)
+    assert contents(records) == contents(entries)
     assert {record.time for record in records} == {1234567890.25}
 
 
-def test_what_is_written_is_format_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_written_is_format_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: 1234567890.25))
-    assert written(tmp_path / "a.journal", EVERYTHING) == GOLDEN.read_bytes()
+    golden = FORMAT_2.read_bytes()
+    end = read(golden)[0][len(EVERYTHING) - 1].end  # what zlib makes of the others is its own affair
+    assert written(tmp_path / "a.journal", EVERYTHING) == golden[:end]
+    deflated = written(tmp_path / "b.journal", DEFLATED)
+    assert len(deflated) < 10_000
+    assert contents(read(deflated)[0]) == contents(DEFLATED)
 
 
-def test_the_reader_in_the_documentation_reads_a_journal() -> None:
+def test_a_journal_of_format_1_is_gone_on_with_in_format_1(tmp_path: Path) -> None:
+    path = tmp_path / "a.journal"
+    shutil.copyfile(FORMAT_1, path)
+    with Journal.resume(path) as journal:
+        journal.write(*DEFLATED)
+    data = path.read_bytes()
+    assert data.startswith(FORMAT_1.read_bytes())
+    assert all(pack(entry)[-100:] in data for entry in (DEFLATED[0][3]["counts"], DEFLATED[1][1]))
+    assert contents(read(data)[0]) == contents([*EVERYTHING, *DEFLATED])
+
+
+@pytest.mark.parametrize("golden", [FORMAT_1, FORMAT_2])
+def test_the_reader_in_the_documentation_reads_a_journal(golden: Path) -> None:
     page = (Path(__file__).parents[2] / "docs" / "journal.md").read_text(encoding="utf-8")
     (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert code.count("\n") <= 25
-    said = subprocess.check_output([sys.executable, "-c", code, str(GOLDEN)], text=True).splitlines()  # noqa: S603
-    assert [line.split()[1] for line in said] == [type(entry).__name__.lower() for entry in EVERYTHING]
+    said = subprocess.check_output([sys.executable, "-c", code, str(golden)], text=True).splitlines()  # noqa: S603
+    written = EVERYTHING if golden == FORMAT_1 else [*EVERYTHING, *DEFLATED]
+    assert [line.split()[1] for line in said] == [type(entry).__name__.lower() for entry in written]
     assert said[3].endswith("[1, 'source', 'set_current', {'current': -0.0}, False]")
 
 
@@ -238,7 +265,7 @@ def test_an_entry_that_was_lost_doubled_or_moved_is_found(few: bytes) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (MAGIC.replace(b"1", b"2"), "another format: update labneuro"),
+        (MAGIC.replace(b"2", b"3"), "another format: update labneuro"),
         (b"hello", "no journal"),
         (bytes(40), "no journal"),
     ],
@@ -334,6 +361,20 @@ def test_a_reader_forgets_a_torn_entry_that_was_cut_off(tmp_path: Path, few: byt
             journal.write(Noted("another", "entry, and a longer one"))
             assert contents(list(reader)) == contents([Noted("another", "entry, and a longer one")])
     assert whole[-2].end < reader.end
+
+
+def test_a_reader_goes_on_where_another_one_was(few: bytes) -> None:
+    whole, _ = read(few)
+    reader = Reader(BytesIO(few))
+    for k in range(len(FEW) + 1):
+        after = Reader.at(BytesIO(few), reader.end, reader.chain, reader.count)
+        assert contents(list(after)) == contents(whole[k:])
+        assert (after.end, after.count) == (len(few), len(FEW))
+        if k == 1:
+            changed = Reader.at(BytesIO(few), reader.end, reader.chain ^ 1, reader.count, "a.journal")
+            with pytest.raises(DamageError, match=f"a.journal is damaged at entry 2, byte {reader.end}"):
+                next(changed)
+        next(reader, None)
 
 
 def python(code: str, *args: object) -> "subprocess.Popen[str]":

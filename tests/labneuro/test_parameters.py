@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import pytest
@@ -11,7 +11,7 @@ from pydantic.types import AllowInfNan
 
 from labneuro.clock import Clock
 from labneuro.limits import OscillatorLimits
-from labneuro.parameters import ParameterError, parameters, roles, takes_clock, validated
+from labneuro.parameters import Member, ParameterError, members, parameters, takes_clock, validated
 from labneuro.roles import CurrentSource, OscillatorChip
 from labneuro.units import Current, Fraction, Frequency, Power
 
@@ -77,8 +77,11 @@ def test_a_signature_says_everything_about_its_parameters() -> None:
     assert not any(p.required for p in found.values())
 
 
-def test_roles_are_the_positional_parameters_typed_by_one() -> None:
-    assert roles(lesson) == {"chip": OscillatorChip, "bias": CurrentSource}
+def test_members_are_the_positional_parameters_typed_by_a_role_or_a_sequence_of_it() -> None:
+    def protocol(chip: OscillatorChip, sources: Sequence[CurrentSource], *, steps: int = 1) -> None: ...
+
+    assert members(lesson) == {"chip": Member(OscillatorChip, False), "bias": Member(CurrentSource, False)}
+    assert members(protocol) == {"chip": Member(OscillatorChip, False), "sources": Member(CurrentSource, True)}
 
 
 def test_what_is_not_given_has_its_default() -> None:

@@ -7,7 +7,7 @@ import tempfile
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, make_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +159,22 @@ def test_a_journal_longer_than_one_chunk_is_enclosed_whole(tmp_path: Path) -> No
         found = {record.entry.number: record.entry.value for record in reader if isinstance(record.entry, Answered)}
     np.testing.assert_array_equal(found[9], noise)
     np.testing.assert_array_equal(found[10], noise[::-1])
+
+
+def test_records_that_are_large_take_no_more_room_than_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    shapes = (785, 200), (3, 2**17 + 1), (2, 2, 50_000), (100, 100)
+    with recorded(path) as run:
+        for shape in shapes:
+            made = make_dataclass(f"Map{shape[0]}", [("values", NDArray[np.float64])])
+            run.append(made(np.full(shape, 0.5)))
+            run.append(made(np.ones(shape)))
+        run.finish("finished")
+    with h5py.File(path, "r") as file:
+        for shape in shapes:
+            dataset: Any = file[f"entry/map{shape[0]}/values"]
+            assert dataset.id.get_storage_size() < 1.01 * dataset.nbytes
+            assert dataset[0].tobytes() == np.full(shape, 0.5).tobytes()
 
 
 def test_what_is_yielded_may_be_used_again(tmp_path: Path) -> None:

@@ -292,6 +292,16 @@ def test_a_file_without_a_journal_says_so(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
 
 
+def test_a_journal_that_others_have_compressed_is_not_inflated_twice(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", lesson(0)).path
+    with h5py.File(path, "r+") as file:
+        del file["entry/journal"]
+        file.create_dataset("entry/journal", data=np.zeros(10**6, np.uint8), compression="gzip")
+    with pytest.raises(StoreError, match=r"a\.h5 holds a journal that others have compressed; undo that: h5repack"):
+        RunFile(path).extract_journal(tmp_path / "a.journal")
+    assert not (tmp_path / "a.journal").exists()
+
+
 def test_a_journal_that_finds_no_room_is_not_left_in_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = written(tmp_path / "a.h5", lesson(0))
 

@@ -4,6 +4,7 @@ import enum
 import pickle  # noqa: TID251 - to show that it stays bytes
 import struct
 import tracemalloc
+import zlib
 from collections import OrderedDict
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
+from labneuro import values as module
 from labneuro.signals import Pulses, Spectrum, Tones
-from labneuro.values import MalformedError, UnrecordableError, pack, settled, unpack
+from labneuro.values import MalformedError, Packer, UnrecordableError, pack, settled, unpack
 
 DTYPES = [
     *(np.dtype(order + kind) for order in "<>" for kind in ("i2", "u4", "i8", "f2", "f4", "f8", "c8", "c16", "U3")),
@@ -121,6 +123,40 @@ def test_what_is_settled_is_what_will_be_read(array: NDArray[Any]) -> None:
     assert not np.shares_memory(live, array)
 
 
+@given(arrays(), st.integers(1, 300), st.sampled_from("CF"))
+@settings(max_examples=150, deadline=None)
+def test_a_deflated_array_comes_back_bit_by_bit_and_is_never_longer(
+    array: NDArray[Any], times: int, layout: Any
+) -> None:
+    large = np.require(np.tile(array, times), requirements=layout)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_LARGE", 0)
+        data = Packer(deflating=True).pack((large, {"a": [large]}))
+    back = unpack(data)
+    assert same(settled(large), back[0])
+    assert same(settled(large), back[1]["a"][0])
+    assert len(data) <= len(pack((large, {"a": [large]})))
+
+
+def test_masks_counts_and_images_shrink_and_noise_stays_as_it_is() -> None:
+    rng = np.random.default_rng(0)
+    pack_small = Packer(deflating=True).pack
+    mask = np.zeros((785, 200), np.bool_)
+    mask[rng.integers(785, size=50), rng.integers(200, size=50)] = True
+    for array, least in (
+        (mask, 100),
+        (rng.poisson(0.1, (500, 500)), 10),
+        (np.where(rng.random((64, 785)) < 0.2, rng.integers(1, 256, (64, 785)) / 255, 0.0), 2.5),
+        (np.linspace(3e8, 4e8, 10_001), 2),
+    ):
+        data = pack_small(array)
+        assert len(data) < array.nbytes / least
+        assert same(array, unpack(data))
+    for noise in (rng.random(10_001), rng.standard_normal((100, 100)) * 1e-6, np.frombuffer(rng.bytes(10_000), "u1")):
+        assert pack_small(noise) == pack(noise)
+    assert pack_small(np.zeros(1023)) == pack(np.zeros(1023))  # small
+
+
 class Colour(enum.IntEnum):
     RED = 1
 
@@ -203,6 +239,19 @@ def extension(code: int, content: object) -> bytes:
         extension(6, ["Pulses", {"amplitude": 1.0, "\x1b[31m": 1.0}]),
         extension(6, ["Pulses", {1: 1.0}]),
         extension(7, []),
+        extension(7, ["<f8", [1], "C", False, b"\0" * 8]),
+        extension(7, ["<f8", [1], "C", False, zlib.compress(bytes(7))]),
+        extension(7, ["<f8", [1], "C", False, zlib.compress(bytes(9))]),
+        extension(7, ["<f8", [1], "C", False, zlib.compress(bytes(8))[:-1]]),
+        extension(7, ["<f8", [1], "C", False, zlib.compress(bytes(8))[:-1] + b"\0"]),
+        extension(7, ["<f8", [1], "C", False, zlib.compress(bytes(8)) + b"\0"]),
+        extension(7, ["<f8", [1], "C", 0, zlib.compress(bytes(8))]),
+        extension(7, ["<f8", [-1, -1], "C", True, zlib.compress(bytes(8))]),
+        extension(7, ["<f8", [2**70], "C", False, zlib.compress(bytes(8))]),
+        extension(7, ["<f8", [0, 2**70], "C", True, zlib.compress(b"")]),
+        extension(7, ["|O8", [1], "C", False, zlib.compress(bytes(8))]),
+        extension(7, ["<U1", [1], "C", True, zlib.compress(b"\xff" * 4)]),
+        extension(8, []),
         msgpack.packb({"a": 1}) + b"\0",
         b"\x81\x90\x01",  # a list as a key
         b"\xc1",
@@ -289,3 +338,15 @@ def test_what_is_not_there_is_not_allocated(claim: bytes, length: int) -> None:
         tracemalloc.stop()
         # Copies of the bytes, 8 bytes for each item that is there, and below 1 kB lists in each other, 2 MB in all.
         assert peak < 2e6 + 10 * len(data)
+
+
+def test_a_deflated_array_takes_no_more_memory_than_its_shape_or_its_bytes_justify() -> None:
+    bomb = zlib.compress(bytes(2**24))
+    for shape, most in (([1], 2**10), ([2**24 - 1], 2**24), ([2**45], 2**24)):
+        data = extension(7, ["|u1", shape, "C", False, bomb])
+        tracemalloc.start()
+        with pytest.raises(MalformedError, match="deflated"):
+            unpack(data)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 2e5 + 3 * most  # the blocks that zlib fills, the last one in part, and their sum
