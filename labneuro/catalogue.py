@@ -8,7 +8,7 @@ import ast
 import importlib.util
 import inspect
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -83,7 +83,7 @@ def _from_source(entry: EntryPoint) -> Entry | None:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == entry.attr:
             played: tuple[str, ...] = ()
             if isinstance(node, ast.ClassDef):
-                names = _ancestors(node, {other.name: other for other in tree.body if isinstance(other, ast.ClassDef)})
+                names = _ancestors(node, tree.body)
                 played = tuple(name for name in role_names() if name in names)
                 if not played:
                     return None
@@ -112,11 +112,25 @@ def _is_role(cls: object) -> bool:
     return isinstance(cls, type) and issubclass(cls, Role) and cls is not Role and cls.__module__ == Role.__module__
 
 
-def _ancestors(node: ast.ClassDef, classes: Mapping[str, ast.ClassDef]) -> set[str]:
-    """Return the names of all that a class inherits from, as far as the classes of its own module tell."""
+def _ancestors(node: ast.ClassDef, body: Sequence[ast.stmt]) -> set[str]:
+    """Return the names of all that a class inherits from, as far as sources tell. body: of its module."""
     names = {_last_name(base) for base in node.bases}
-    known = {name: classes[name] for name in names if name in classes and name != node.name}
-    return names.union(*(_ancestors(base, classes) for base in known.values()))
+    found = set(names)
+    for statement in body:
+        if isinstance(statement, ast.ClassDef) and statement.name in names and statement is not node:
+            found |= _ancestors(statement, body)
+        elif isinstance(statement, ast.ImportFrom) and names & {alias.name for alias in statement.names}:
+            theirs = _source(statement.module or "")
+            for other in theirs:
+                if isinstance(other, ast.ClassDef) and other.name in names:
+                    found |= _ancestors(other, theirs)
+    return found
+
+
+def _source(module: str) -> Sequence[ast.stmt]:
+    """Return the statements of a module of labneuro, none of others: their sources are not ours to look through."""
+    spec = importlib.util.find_spec(module) if module.startswith("labneuro.") else None
+    return [] if spec is None or spec.origin is None else ast.parse(Path(spec.origin).read_bytes()).body
 
 
 def _last_name(node: ast.expr) -> str:

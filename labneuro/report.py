@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -14,8 +14,9 @@ from labneuro.overview import time_of_day
 from labneuro.progress import duration, quantity
 from labneuro.run import RunResult, numbered
 from labneuro.store import RunFile
-from labneuro.views.panels import Panel
-from labneuro.views.steps import default_panels
+
+if TYPE_CHECKING:
+    from labneuro.views.panels import Panel
 
 _EVENTS = 20  # shown at most, the last ones
 
@@ -54,8 +55,10 @@ def draw(run: RunFile, protocol: Protocol | None, path: Path | None = None) -> P
     return path
 
 
-def panels_of(run: RunFile, protocol: Protocol | None) -> list[Panel]:
-    """Return what to show of a run, as its protocol says, or else its step fields; whatever the former raises."""
+def panels_of(run: RunFile, protocol: Protocol | None) -> "list[Panel]":
+    """Return what to show of a run: what its protocol says, else its step fields. Raises what the protocol does."""
+    from labneuro.views.figure import default_panels  # noqa: PLC0415 - as above
+
     return (_of_module(protocol, "panels") or default_panels)(run)
 
 

@@ -1,4 +1,4 @@
-"""Commands that open windows."""
+"""The command that shows a run in a window."""
 
 # ruff: noqa: PLC0415 - Qt is loaded by the commands that need it
 
@@ -54,21 +54,6 @@ def view(arguments: list[str]) -> int:
         raise OSError(f"{out} can't be written")
     sys.stdout.write(f"{out}\n")
     return 0
-
-
-def gui(arguments: list[str]) -> int:
-    """Start runs from a window, and look at past ones."""
-    words = "Start runs from a window, queue them, and look at those of the past."
-    Parser("labneuro gui", words).read(arguments)
-
-    from labneuro.control import NO_SCREEN, has_screen
-
-    if not has_screen():
-        raise UsageError(f"{NO_SCREEN}: labneuro run NAME needs none")
-
-    from labneuro.views.gui import show
-
-    return show()
 
 
 def _say(word: str) -> None:

@@ -230,7 +230,8 @@ def test_help_shows_the_parameters_of_a_protocol(say: Any, monkeypatch: pytest.M
     assert "Args:" not in said
     options = {line.split()[0]: line for line in said.splitlines() if line.startswith("  --")}
     assert list(options) == [
-        "--debug", "--bench", "--out", "--no-figure", "--steps", "--top", "--power", "--offset", "--shape", "--loud",
+        "--debug", "--bench", "--out", "--no-figure", "--view",
+        "--steps", "--top", "--power", "--offset", "--shape", "--loud",
     ]  # fmt: skip
     assert "Number of steps: an integer of at least 1 (default: 3)" in options["--steps"]
     assert 'The last current: a value above 0 A, such as "3 mA" (default: 3 mA)' in options["--top"]
