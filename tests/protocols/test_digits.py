@@ -4,12 +4,17 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from labneuro import bench
 from labneuro.clock import VirtualClock
 from labneuro.datasets import digits as handwritten
+from labneuro.learning.backpropagation import Factors
 from labneuro.learning.pulse_trains import stochastic_trains
-from labneuro.protocols.digits import Conductances, DigitStep, FloatStep, _packed, digits
-from labneuro.signals import coincidences
+from labneuro.protocols.digits import Conductances, DigitStep, FloatStep, _Layer, _packed, _Way, digits, panels, summary
+from labneuro.replay import replay
+from labneuro.run import execute
+from labneuro.signals import Pulses, coincidences
 from labneuro.simulators.synapse_array import EmulatedSynapseArray
+from labneuro.store import RunFile
 
 HIDDEN = 20
 
@@ -18,7 +23,7 @@ HIDDEN = 20
 def small_images(monkeypatch):
     images, labels = load_digits(return_X_y=True)
 
-    def load(source, *, seed):
+    def load(source, *, seed, size):
         order = np.random.default_rng(seed).permutation(len(labels))
         held_out, train = order[:300], order[300:1100]
         return handwritten.Digits(images[train] / 16, labels[train], images[held_out] / 16, labels[held_out])
@@ -35,8 +40,14 @@ def arrays(devices=2, **settings):
     )
 
 
-def learn(rule, devices=2, **options):
-    return list(digits(*arrays(devices), rule=rule, **options))
+def learn(rule, devices=2, layers=None, **options):
+    return list(digits(layers or arrays(devices), rule=rule, **options))
+
+
+def both_ways(devices=2, device="GokmenVlasov"):
+    """Return arrays of devices that go up and down, and the options for them."""
+    options = {"polarity": "both", "down": -1.3, "step": 16.4e-9, "firsts": 100}
+    return arrays(devices, device=device, scheme="V/2"), options
 
 
 def held_out(records, kind=DigitStep):
@@ -56,15 +67,81 @@ def test_every_rule_learns(rule, devices):
     assert held_out(learn(rule, devices, epochs=2, upkeep=40)) > 0.2
 
 
+def test_trains_on_devices_that_go_up_and_down_learn_as_double_precision_does():
+    layers, options = both_ways()
+    records = learn("stochastic", layers=layers, epochs=3, **options)
+    assert held_out(records, FloatStep) > 0.7
+    assert held_out(records) > held_out(records, FloatStep) - 0.05
+    assert layers[0].spent.half_selected.sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("rule", "devices"), [("direct", 2), ("mixed-precision", 2), ("multi-memristive", 4), ("significant-pairs", 4)]
+)
+def test_every_other_rule_learns_with_devices_that_go_up_and_down(rule, devices):
+    layers, options = both_ways(devices)
+    assert held_out(learn(rule, layers=layers, epochs=2, upkeep=40, **options)) > 0.4
+
+
+@pytest.mark.parametrize("polarity", ["up", "both"])
+def test_trains_move_weights_along_the_outer_product_whatever_its_signs(polarity):
+    clock, up = VirtualClock(), polarity == "up"
+    device = {"device": "phase-change", "scheme": "1T1R"} if up else {"device": "GokmenVlasov"}
+    array = EmulatedSynapseArray(clock, rows=2, columns=40, **device)
+    down = Pulses(2.8 if up else -1.3, 50e-9)
+    way = _Way("stochastic", not up, 1e-6, 1.5e-6 if up else 16.4e-9, 31, 3.0, Pulses(1.3, 50e-9), down, 0.2)
+    layer = _Layer(array, 1, way, np.random.default_rng(0))
+    x, d, images = np.array([1.0, -0.5]), np.tile([1.0, -1.0], 10), 2000
+    before = layer.weights(array.conductances(0.2))
+    layer.learn(Factors(np.tile(x, (images, 1)), np.tile(d, (images, 1))), 5 * way.pulse / images)
+    change = layer.weights(array.conductances(0.2)) - before
+    along = (change * np.sign(x)[:, None] * d).mean(axis=1) / way.pulse
+    if up:  # the steps of phase-change memory are not equal
+        assert along[0] > along[1] > 0
+    else:  # a row fires 560 (280) times: standard deviations of 4 % (6 %); devices differ by 30 %
+        assert along == pytest.approx([5, 2.5], rel=0.2)
+
+
+def test_any_number_of_layers_learns():
+    clock = VirtualClock()
+    shapes = [(65, 40), (21, 30), (16, 20)]
+    layers = [EmulatedSynapseArray(clock, seed=k, rows=r, columns=c) for k, (r, c) in enumerate(shapes)]
+    options = {"polarity": "both", "down": -1.3, "step": 20e-9, "firsts": 80, "neurons": "tanh"}
+    records = learn("mixed-precision", layers=layers, epochs=2, **options)
+    assert records[0].shapes.tolist() == [list(shape) for shape in shapes]
+    assert held_out(records) > 0.4
+
+
 def test_a_run_records_maps_pulses_and_energy():
     records = learn("mixed-precision", epochs=2)
     kinds = [type(r) for r in records]
     assert kinds == [Conductances, DigitStep, FloatStep, DigitStep, FloatStep, Conductances]
     before, after = records[0], records[-1]
-    assert before.first.shape == (65, 2 * HIDDEN)
-    assert not np.allclose(before.second, after.second)
+    assert before.shapes.tolist() == [[65, 2 * HIDDEN], [HIDDEN + 1, 20]]
+    assert before.devices.shape == (65 * 2 * HIDDEN + (HIDDEN + 1) * 20,)
+    assert not np.allclose(before.devices, after.devices)
     assert 0 < records[1].pulses < records[3].pulses
     assert 0 < records[1].energy < records[3].energy
+
+
+def test_a_run_of_all_arrays_of_a_bench_replays_and_shows_the_map_of_each(tmp_path):
+    text = 'clock = "virtual"\n'
+    for name, rows, columns in (("pixels", 65, 2 * HIDDEN), ("answers", HIDDEN + 1, 20)):
+        text += f"""
+            [parts.{name}]
+            driver = "synapses"
+            settings = {{ rows = {rows}, columns = {columns}, device = "phase-change", scheme = "1T1R" }}
+            limits = {{ max_amplitude = "3 V", max_width = "1 µs", max_read_voltage = "0.3 V" }}
+        """
+    table = bench.parse(text, tmp_path / "two.toml")
+    run = RunFile(execute(digits, table, {"epochs": 1, "batch": 50}, tmp_path / "run.h5", progress=False).path)
+    assert replay(run).difference == ""
+    assert [panel.title for panel in panels(run)][2:] == [
+        "Layer 1: devices after learning",
+        "Layer 2: devices after learning",
+    ]
+    assert [panel.values.shape for panel in panels(run)[2:]] == [(65, 2 * HIDDEN), (HIDDEN + 1, 20)]
+    assert dict(summary(run))["pulses"].replace(" ", "") == str(run.steps["pulses"][-1])
 
 
 def test_the_same_seed_learns_the_same():
@@ -74,10 +151,12 @@ def test_the_same_seed_learns_the_same():
 
 def test_arrays_that_do_not_fit_are_refused_and_nothing_is_pulsed():
     first, second = arrays()
-    with pytest.raises(ValueError, match=r"20 hidden neurons with 2 devices a weight need \(65, 40\) and \(21, 20\)"):
-        next(digits(arrays(4)[0], second))
+    with pytest.raises(ValueError, match="a network 64-20-10 with 2 devices a weight needs 65 x 40, 21 x 20;"):
+        next(digits([arrays(4)[0], second]))
     with pytest.raises(ValueError, match="rule: multi-memristive can't be had with 2 devices a weight"):
-        next(digits(first, second, rule="multi-memristive"))
+        next(digits([first, second], rule="multi-memristive"))
+    with pytest.raises(ValueError, match=r"down: 2.8 V can't lower what 1.3 V raises: .* such as -1.3 V"):
+        next(digits([first, second], polarity="both"))
     assert first.spent.pulses.sum() == second.spent.pulses.sum() == 0
 
 

@@ -1,6 +1,5 @@
 """The letters z, v and n on an emulated array: it learns them as the experiment did."""
 
-import numba
 import numpy as np
 import pytest
 
@@ -9,35 +8,14 @@ from labneuro.clock import VirtualClock
 from labneuro.datasets import letters as drawn
 from labneuro.limits import LimitError
 from labneuro.protocols.letters import Epoch, letters
-from labneuro.simulators.presets import PRESETS
-from labneuro.simulators.pulse_laws import CycleNoise, Linear, PulseLaw, Spread
 from labneuro.simulators.synapse_array import EmulatedSynapseArray
-
-# Soft bounds from 10 to 100 µS with largest steps of 0.25 µS, which vary by 30 % between devices and between cycles.
-SOFT_BOUNDS = PulseLaw(
-    step=0.25 / 90, curve=Linear(1.0, 1.0, own_bound=True), spread=Spread(step=0.3), cycle=CycleNoise(0.3)
-)
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """A hundred devices are pulsed faster by one thread than several are started; the result is the same."""
-    threads = numba.get_num_threads()
-    numba.set_num_threads(1)
-    yield
-    numba.set_num_threads(threads)
 
 
 def learn(seed: int, **options: object) -> list[Epoch]:
     chip = EmulatedSynapseArray(
-        VirtualClock(), seed=seed, rows=10, columns=6, device="soft bounds", g_min=10e-6, g_max=100e-6
+        VirtualClock(), seed=seed, rows=10, columns=6, device="Prezioso", g_min=10e-6, g_max=100e-6
     )
     return [record for record in letters(chip, seed=seed, **options) if isinstance(record, Epoch)]
-
-
-@pytest.fixture(autouse=True)
-def soft_bounds(monkeypatch):
-    monkeypatch.setitem(PRESETS, "soft bounds", SOFT_BOUNDS)
 
 
 @pytest.mark.parametrize("seeds", [10, pytest.param(200, marks=pytest.mark.nightly)])
@@ -72,7 +50,7 @@ def test_the_patterns_are_three_letters_and_all_their_flips_of_one_pixel():
 
 
 def test_the_same_run_comes_from_a_larger_array_whose_other_lines_are_left_alone():
-    chip = EmulatedSynapseArray(VirtualClock(), rows=12, columns=8, device="soft bounds", g_min=10e-6, g_max=100e-6)
+    chip = EmulatedSynapseArray(VirtualClock(), rows=12, columns=8, device="Prezioso", g_min=10e-6, g_max=100e-6)
     before = chip.conductances(0.1)
     *_, last = letters(chip)
     assert last.errors == 0

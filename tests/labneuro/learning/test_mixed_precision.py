@@ -37,6 +37,9 @@ def test_nothing_is_pulsed_before_a_step_is_whole() -> None:
 def test_drawn_pulses_are_right_on_average_and_rounded_ones_are_not() -> None:
     change = np.full(100_000, -0.3 * STEP)
     assert drawn_pulses(change, STEP, np.random.default_rng(0)).mean() == pytest.approx(-0.3, abs=0.006)
+    several = drawn_pulses(change - 2 * STEP, STEP, np.random.default_rng(0))
+    assert several.mean() == pytest.approx(-2.3, abs=0.006)
+    assert set(several.tolist()) == {-3, -2}
     assert not rounded_pulses(change, STEP).any()
 
 
