@@ -5,6 +5,7 @@ Everything here is arithmetic on (red, green, blue) triples of 0 to 255; nothing
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -41,6 +42,43 @@ CLASSES: tuple[RGB, ...] = (
     (17, 60, 60),
 )
 """Colours of classes of points (vowels, digits): the seven of Okabe and Ito, then three darker ones."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What is drawn on: its colour, and the colours that can be read on it.
+
+    ink: of text, axes and outlines. grey: of reference lines. faint: of what stands back. series: of curves.
+    """
+
+    ground: RGB
+    ink: RGB
+    grey: RGB
+    faint: RGB
+    series: tuple[RGB, ...]
+
+    def series_colour(self, index: int) -> RGB:
+        """Return the colour of curve `index`; the sequence repeats."""
+        return self.series[index % len(self.series)]
+
+
+LIGHT = Paper(WHITE, INK, (110, 110, 110), (185, 185, 185), SERIES)
+DARK = Paper(
+    (27, 28, 32),
+    (224, 224, 224),
+    (158, 158, 158),
+    (100, 100, 100),
+    (
+        (58, 140, 214),
+        (240, 122, 48),
+        (20, 180, 128),
+        (226, 150, 192),
+        (240, 188, 60),
+        (140, 208, 246),
+        (150, 150, 150),
+    ),
+)
+"""For windows at night: the hues of SERIES, lighter."""
 
 
 def series_colour(index: int) -> RGB:

@@ -9,7 +9,7 @@ from string import ascii_lowercase
 
 import numpy as np
 
-from labneuro.views.drawing import panel_item
+from labneuro.views.drawing import Picture
 from labneuro.views.lettering import HEADLINE, Pencil, add_entry, legend_item, markup
 from labneuro.views.panels import Panel, StateMapPanel, TablePanel
 from labneuro.views.qt import QtCore, QtWidgets, application, pg
@@ -85,35 +85,67 @@ def natural_size(rows: Sequence[Row]) -> Size:
     return width, sum(row.height for row in rows) + (len(rows) - 1) * _SPACING + 2 * _MARGIN
 
 
+class Page:
+    """Rows of a figure on `widget`, an item of a scene; `fit` lays them out. pictures: of the panels, row after row.
+
+    Several panels get letters if they are `lettered`.
+    """
+
+    def __init__(self, rows: Sequence[Row], pencil: Pencil, *, lettered: bool = True) -> None:
+        self.widget = pg.GraphicsWidget()
+        self.pictures: list[Picture] = []
+        self._rows = rows
+        self._columns = lcm(*(row.abreast for row in rows))
+        self._grid = grid = QtWidgets.QGraphicsGridLayout()
+        self.widget.setLayout(grid)
+        grid.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
+        grid.setSpacing(_SPACING)
+        letters = iter(ascii_lowercase if lettered and sum(len(row.panels) for row in rows) > 1 else "")
+        for number, row in enumerate(rows):
+            if row.title:
+                title = pg.LabelItem(markup(row.title, HEADLINE, pencil.paper.ink, bold=True))
+                grid.addItem(title, number, 0, 1, self._columns)
+            if row.kinds:
+                legend = _legend(row.kinds, natural_size(rows)[0], pencil)
+                grid.addItem(legend, number, 0, 1, self._columns, QtCore.Qt.AlignmentFlag.AlignCenter)
+            for place, panel in enumerate(row.panels):
+                self.pictures.append(Picture(panel, next(letters, ""), pencil))
+                self._put(self.pictures[-1], number, place)
+
+    def fit(self, size: Size) -> None:
+        """Lay the rows out on `size` pixels."""
+        rows, columns = self._rows, self._columns
+        for column in range(columns):
+            self._grid.setColumnFixedWidth(column, (size[0] - 2 * _MARGIN - (columns - 1) * _SPACING) / columns)
+        fixed = sum(row.height for row in rows if not row.panels)
+        scale = (size[1] - 2 * _MARGIN - (len(rows) - 1) * _SPACING - fixed) / (sum(row.height for row in rows) - fixed)
+        for number, row in enumerate(rows):
+            self._grid.setRowFixedHeight(number, scale * row.height if row.panels else row.height)
+
+    def replace(self, number: int, picture: Picture) -> None:
+        """Put `picture` in the place of picture `number`."""
+        places = [(row, place) for row, what in enumerate(self._rows) for place in range(what.abreast) if what.panels]
+        old, self.pictures[number] = self.pictures[number], picture
+        self._grid.removeItem(old.item)
+        old.item.scene().removeItem(old.item)
+        self._put(picture, *places[number])
+
+    def _put(self, picture: Picture, row: int, place: int) -> None:
+        span = self._columns // self._rows[row].abreast
+        self._grid.addItem(picture.item, row, place * span, 1, span)
+
+
 def compose(rows: Sequence[Row], size: Size, ratio: float = 1.0) -> pg.GraphicsView:
     """Return a figure of `rows`, laid out at `size` but on no screen; several panels get letters.
 
     ratio: device pixels to a pixel of the figure.
     """
     application()
-    pencil = Pencil(ratio)
-    page = pg.GraphicsWidget()
-    grid = QtWidgets.QGraphicsGridLayout()
-    page.setLayout(grid)
-    grid.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
-    grid.setSpacing(_SPACING)
-    columns = lcm(*(row.abreast for row in rows))
-    for column in range(columns):
-        grid.setColumnFixedWidth(column, (size[0] - 2 * _MARGIN - (columns - 1) * _SPACING) / columns)
-    scale = (size[1] - 2 * _MARGIN - (len(rows) - 1) * _SPACING) / sum(row.height for row in rows)
-    letters = iter(ascii_lowercase if sum(len(row.panels) for row in rows) > 1 else "")
-    for number, row in enumerate(rows):
-        grid.setRowFixedHeight(number, scale * row.height)
-        if row.title:
-            grid.addItem(pg.LabelItem(markup(row.title, HEADLINE, bold=True)), number, 0, 1, columns)
-        if row.kinds:
-            centre = QtCore.Qt.AlignmentFlag.AlignCenter
-            grid.addItem(_legend(row.kinds, size[0], pencil), number, 0, 1, columns, centre)
-        span = columns // row.abreast
-        for place, panel in enumerate(row.panels):
-            grid.addItem(panel_item(panel, next(letters, ""), pencil), number, place * span, 1, span)
     view = pg.GraphicsView(background="w")
-    view.setCentralItem(page)
+    page = Page(rows, Pencil(ratio))
+    view.page = page  # pyright: ignore[reportAttributeAccessIssue] - they live as long as each other
+    page.fit(size)
+    view.setCentralItem(page.widget)
     view.resize(*size)
     view.setAttribute(QtCore.Qt.WidgetAttribute.WA_DontShowOnScreen)
     view.show()  # Qt lays nothing out before that
@@ -121,7 +153,7 @@ def compose(rows: Sequence[Row], size: Size, ratio: float = 1.0) -> pg.GraphicsV
 
 
 def _legend(kinds: Sequence[PointKind], width: int, pencil: Pencil) -> pg.LegendItem:
-    legend = legend_item(_legend_columns(kinds, width), framed=False)
+    legend = legend_item(_legend_columns(kinds, width), pencil.paper, framed=False)
     for kind in kinds:
         add_entry(legend, markers(kind, np.empty((0, 2)), pencil), kind.meaning)
     return legend

@@ -1,100 +1,183 @@
 # pyqtgraph has no type stubs: its members are unknown to a strict checker.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
-"""Draw curves, their bands, reference lines and legend into a plot."""
+"""Curves, their bands, reference lines and legend in a plot."""
 
 from collections.abc import Sequence
+from functools import partial
 from math import ceil
 
 import numpy as np
 
+from labneuro.progress import number
 from labneuro.units import FloatArray
-from labneuro.views.colours import RGB, series_colour
+from labneuro.views.axes import Axes, Range, roomy, shown, span
+from labneuro.views.colours import RGB
 from labneuro.views.lettering import NAME, Pencil, add_entry, legend_item, text_item
-from labneuro.views.panels import Curve, CurvePanel
+from labneuro.views.panels import Curve, CurvePanel, Level
 from labneuro.views.placement import Box, Crowd
 from labneuro.views.qt import pg
 
-GREY: RGB = (110, 110, 110)
-Range = tuple[float, float]
-
-# A plot of usual size, in pixels: places of labels are chosen for it, once, and hold for others.
+# A plot of usual size, in pixels: places of labels are chosen for it and hold for others.
 _WIDTH, _HEIGHT = 450.0, 220.0
 
 
-def shown(values: FloatArray, *, log: bool) -> FloatArray:
-    """Return `values` as the axis takes them: on a logarithmic one log10, NaN where there is none."""
-    if not log:
-        return np.asarray(values, dtype=np.float64)
-    return np.log10(np.where(np.asarray(values) > 0, values, np.nan))
+class CurvePicture:
+    """A panel of curves in `plot`, whose axes are there already."""
+
+    def __init__(self, plot: pg.PlotItem, panel: CurvePanel, pencil: Pencil) -> None:
+        self.axes = Axes(plot)
+        self._x: Range | None = None
+        self._y: Range | None = None
+        self._arranged: object = None
+        self.panel = panel
+        series = pencil.paper.series_colour
+        self._curves = [
+            _CurveItems(plot, curve, series(place if curve.colour is None else curve.colour), panel, pencil)
+            for place, curve in enumerate(panel.curves)
+        ]
+        self._labels = [curve.label for curve in panel.curves if curve.label]
+        self._legend: pg.LegendItem | None = None
+        self._new_legend = partial(_legend, plot, self._curves, panel, pencil)
+        self._levels = [_LevelItems(plot, level.label, pencil) for level in panel.levels]
+        self.show(panel)
+
+    def show(self, panel: CurvePanel) -> None:
+        """Show another panel of the same form."""
+        self.panel = panel
+        for items, curve in zip(self._curves, panel.curves, strict=True):
+            items.show(curve, panel)
+        self._x, self._y = _x_range(panel, self._x), _y_range(panel, self._y)
+        arranged = self._x, self._y, tuple(level.value for level in panel.levels)
+        if arranged != self._arranged:
+            self._arranged = arranged
+            self._arrange(self._x, self._y)
+
+    def read(self, x: float, y: float, reach: tuple[float, float]) -> str:
+        """Return in words the point nearest to (x, y), in the scales of the axes; reach: what counts as far in each."""
+        panel, nearest, words = self.panel, np.inf, ""
+        for curve in panel.curves:
+            across = (shown(curve.x, log=panel.log_x) - x) / reach[0]
+            distance = np.hypot(across, (shown(curve.y, log=panel.log_y) - y) / reach[1])
+            if np.isfinite(distance).any() and np.nanmin(distance) < nearest:
+                point = int(np.nanargmin(distance))
+                nearest = float(distance[point])
+                label = f"{curve.label}: " if curve.label else ""
+                words = f"{label}{_said(panel.x_label, curve.x[point], panel.x_unit)}, " + _said(
+                    panel.y_label, curve.y[point], panel.y_unit
+                )
+        return words
+
+    def _arrange(self, x: Range, y: Range) -> None:
+        """Set the ranges of the axes and put legend and labels where they hide the least."""
+        panel = self.panel
+        crowd = _crowd(panel, x, y)
+        columns = 1 if len(self._labels) < 5 else 2
+        corner = _legend_box(self._labels, columns, crowd)
+        if self._labels and panel.y_range is None and crowd.hidden(corner):
+            columns = max(int(0.9 / _legend_size(self._labels, 1)[0]), 1)
+            y = y[0], y[0] + (y[1] - y[0]) / (1.0 - _legend_size(self._labels, columns)[1])
+            crowd = _crowd(panel, x, y)
+            corner = _legend_box(self._labels, columns, crowd)
+        self.axes.show(x, y)
+        if self._labels:
+            if self._legend is None or self._legend.columnCount != columns:
+                if self._legend is not None:  # with other columns its layout would keep the rows that it had
+                    self._legend.scene().removeItem(self._legend)
+                self._legend = self._new_legend(columns)
+            self._legend.setOffset((-8 if corner[0] > 0 else 8, -6 if corner[1] == 0 else 6))
+            crowd.add_box(corner)
+        for items, level in zip(self._levels, panel.levels, strict=True):
+            items.show(level, panel, crowd, x, y)
 
 
-def span(values: Sequence[FloatArray], margin: float) -> Range:
-    """Return the range of all finite `values`, widened by the fraction `margin` of it at both ends."""
-    everything = np.concatenate([np.ravel(v) for v in values]) if values else np.empty(0)
-    finite = everything[np.isfinite(everything)]
-    if finite.size == 0:
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
-    if low == high:
-        margin, high, low = 0.1, low + 0.5 * (abs(low) or 1.0), low - 0.5 * (abs(low) or 1.0)
-    return low - margin * (high - low), high + margin * (high - low)
+class _CurveItems:
+    """A curve and its band."""
 
-
-def draw_curves(plot: pg.PlotItem, panel: CurvePanel, pencil: Pencil) -> None:
-    """Draw `panel` into `plot`, whose axes are there already."""
-    x_range = panel.x_range or span([curve.x for curve in panel.curves], 0.02)
-    y_range = _y_range(panel)
-    labels = [curve.label for curve in panel.curves if curve.label]
-    crowd = _crowd(panel, x_range, y_range)
-    columns = 1 if len(labels) < 5 else 2
-    corner = _legend_box(labels, columns, crowd)
-    if labels and panel.y_range is None and crowd.hidden(corner):
-        columns = max(int(0.9 / _legend_size(labels, 1)[0]), 1)
-        y_range = (
-            y_range[0],
-            y_range[0] + (y_range[1] - y_range[0]) / (1.0 - _legend_size(labels, columns)[1]),
+    def __init__(self, plot: pg.PlotItem, curve: Curve, colour: RGB, panel: CurvePanel, pencil: Pencil) -> None:
+        x = shown(curve.x, log=panel.log_x)
+        self._edges: list[pg.PlotCurveItem] = []
+        if curve.band is not None:
+            self._edges = [pg.PlotCurveItem(x, shown(e, log=panel.log_y), connect="finite") for e in curve.band]
+            plot.addItem(pg.FillBetweenItem(*self._edges, brush=pg.mkBrush(*colour, 50)))
+        self.line = pg.PlotDataItem(
+            x,
+            shown(curve.y, log=panel.log_y),
+            pen=pencil.pen(colour, line=curve.line),
+            connect="finite",
+            symbol="o" if curve.marker else None,
+            symbolSize=6,
+            symbolBrush=pg.mkBrush(colour),
+            symbolPen=None,
+            useCache=not pencil.lasting,  # what lasts is drawn as curves in SVG and PDF, not as pictures
+            antialias=True,
         )
-        crowd = _crowd(panel, x_range, y_range)
-        corner = _legend_box(labels, columns, crowd)
-    plot.getViewBox().setRange(xRange=x_range, yRange=y_range, padding=0)
-    legend = _legend(plot, corner, columns) if labels else None
-    for place, curve in enumerate(panel.curves):
-        item = _draw_curve(plot, curve, series_colour(place if curve.colour is None else curve.colour), panel, pencil)
-        if legend is not None and curve.label:
-            add_entry(legend, item, curve.label)
-    if labels:
-        crowd.add_box(corner)
-    _draw_levels(plot, panel, crowd, x_range, y_range, pencil)
+        plot.addItem(self.line)
+        self._curve = curve
+
+    def show(self, curve: Curve, panel: CurvePanel) -> None:
+        if curve is self._curve or _same(curve, self._curve):
+            return
+        self._curve = curve
+        x = shown(curve.x, log=panel.log_x)
+        for item, edge in zip(self._edges, curve.band or (), strict=True):
+            item.setData(x, shown(edge, log=panel.log_y), connect="finite")
+        self.line.setData(x, shown(curve.y, log=panel.log_y))
 
 
-def _y_range(panel: CurvePanel) -> Range:
+class _LevelItems:
+    """A reference line and its label."""
+
+    def __init__(self, plot: pg.PlotItem, label: str, pencil: Pencil) -> None:
+        grey = pencil.paper.grey
+        self._line = pg.InfiniteLine(angle=0, pen=pencil.pen(grey, 1.2, "dashed"))
+        self._label = text_item(label, grey, NAME, anchor=(0.0, 0.0))
+        plot.addItem(self._line)
+        plot.addItem(self._label, ignoreBounds=True)
+
+    def show(self, level: Level, panel: CurvePanel, crowd: Crowd, x_range: Range, y_range: Range) -> None:
+        """Write the label at that end and side of the line where it hides the least."""
+        y = float(shown(np.array([level.value]), log=panel.log_y)[0])
+        self._line.setPos(y)
+        height = float(_in_unit_square(np.array([y]), y_range)[0])
+        width, above, below = (8.0 + 6.4 * len(level.label)) / _WIDTH, 15.0 / _HEIGHT, 18.0 / _HEIGHT
+        places = [
+            (1.0, 0.85, (1.0 - width, height + 0.005, 1.0, height + above)),
+            (0.0, 0.85, (0.0, height + 0.005, width, height + above)),
+            (1.0, 0.1, (1.0 - width, height - below, 1.0, height - 0.005)),
+            (0.0, 0.1, (0.0, height - below, width, height - 0.005)),
+        ]
+        side, anchor, box = places[crowd.freest([place[2] for place in places])]
+        crowd.add_box(box)
+        inset = 0.01 * (x_range[1] - x_range[0])
+        self._label.setAnchor((side, anchor))
+        self._label.setPos(x_range[0] + inset if side == 0.0 else x_range[1] - inset, y)
+
+
+def _same(one: Curve, other: Curve) -> bool:
+    """Return whether two curves of one form go through the same points."""
+    pairs = [(one.x, other.x), (one.y, other.y), *zip(one.band or (), other.band or (), strict=True)]
+    return all(a is b or np.array_equal(a, b, equal_nan=True) for a, b in pairs)
+
+
+def _said(label: str, value: float, unit: str) -> str:
+    return f"{label} {number(value, unit)}"
+
+
+def _x_range(panel: CurvePanel, before: Range | None) -> Range:
+    if panel.x_range is not None:
+        low, high = shown(np.array(panel.x_range), log=panel.log_x)
+        return float(low), float(high)
+    return roomy(span([shown(curve.x, log=panel.log_x) for curve in panel.curves], 0.02), before)
+
+
+def _y_range(panel: CurvePanel, before: Range | None) -> Range:
     if panel.y_range is not None:
         low, high = shown(np.array(panel.y_range), log=panel.log_y)
         return float(low), float(high)
     values = [curve.y for curve in panel.curves]
     values += [edge for curve in panel.curves for edge in curve.band or ()]
     values.append(np.array([level.value for level in panel.levels]))
-    return span([shown(v, log=panel.log_y) for v in values], 0.06)
-
-
-def _draw_curve(plot: pg.PlotItem, curve: Curve, colour: RGB, panel: CurvePanel, pencil: Pencil) -> pg.PlotDataItem:
-    if curve.band is not None:
-        edges = [pg.PlotCurveItem(curve.x, shown(edge, log=panel.log_y), connect="finite") for edge in curve.band]
-        plot.addItem(pg.FillBetweenItem(*edges, brush=pg.mkBrush(*colour, 50)))
-    item = pg.PlotDataItem(
-        curve.x,
-        shown(curve.y, log=panel.log_y),
-        pen=pencil.pen(colour, line=curve.line),
-        connect="finite",
-        symbol="o" if curve.marker else None,
-        symbolSize=6,
-        symbolBrush=pg.mkBrush(colour),
-        symbolPen=None,
-        useCache=False,  # drawn as curves in SVG and PDF, not as pictures
-        antialias=True,
-    )
-    plot.addItem(item)
-    return item
+    return roomy(span([shown(v, log=panel.log_y) for v in values], 0.06), before)
 
 
 def _in_unit_square(values: FloatArray, limits: Range) -> FloatArray:
@@ -106,7 +189,7 @@ def _crowd(panel: CurvePanel, x_range: Range, y_range: Range) -> Crowd:
     for curve in panel.curves:
         for edge in (curve.y, *(curve.band or ())):
             y = _in_unit_square(shown(edge, log=panel.log_y), y_range)
-            crowd.add_curve(_in_unit_square(curve.x, x_range), y)
+            crowd.add_curve(_in_unit_square(shown(curve.x, log=panel.log_x), x_range), y)
     for level in panel.levels:
         y = _in_unit_square(shown(np.array([level.value]), log=panel.log_y), y_range)
         crowd.add_curve(np.array([0.0, 1.0]), np.repeat(y, 2))
@@ -132,31 +215,12 @@ def _legend_box(labels: Sequence[str], columns: int, crowd: Crowd) -> Box:
     return boxes[crowd.freest(boxes)]
 
 
-def _legend(plot: pg.PlotItem, corner: Box, columns: int) -> pg.LegendItem:
-    legend = legend_item(columns, framed=True)
+def _legend(
+    plot: pg.PlotItem, items: Sequence[_CurveItems], panel: CurvePanel, pencil: Pencil, columns: int
+) -> pg.LegendItem:
+    legend = legend_item(columns, pencil.paper, framed=True)
     legend.setParentItem(plot.getViewBox())
-    legend.setOffset((-8 if corner[0] > 0 else 8, -6 if corner[1] == 0 else 6))
+    for item, curve in zip(items, panel.curves, strict=True):
+        if curve.label:
+            add_entry(legend, item.line, curve.label)
     return legend
-
-
-def _draw_levels(
-    plot: pg.PlotItem, panel: CurvePanel, crowd: Crowd, x_range: Range, y_range: Range, pencil: Pencil
-) -> None:
-    """Draw the reference lines, each with its label at that end and side where it hides the least."""
-    for level in panel.levels:
-        y = float(shown(np.array([level.value]), log=panel.log_y)[0])
-        plot.addItem(pg.InfiniteLine(y, angle=0, pen=pencil.pen(GREY, 1.2, "dashed")))
-        height = float(_in_unit_square(np.array([y]), y_range)[0])
-        width, above, below = (8.0 + 6.4 * len(level.label)) / _WIDTH, 15.0 / _HEIGHT, 18.0 / _HEIGHT
-        places = [
-            (1.0, 0.85, (1.0 - width, height + 0.005, 1.0, height + above)),
-            (0.0, 0.85, (0.0, height + 0.005, width, height + above)),
-            (1.0, 0.1, (1.0 - width, height - below, 1.0, height - 0.005)),
-            (0.0, 0.1, (0.0, height - below, width, height - 0.005)),
-        ]
-        side, anchor, box = places[crowd.freest([place[2] for place in places])]
-        crowd.add_box(box)
-        label = text_item(level.label, GREY, NAME, anchor=(side, anchor))
-        inset = 0.01 * (x_range[1] - x_range[0])
-        label.setPos(x_range[0] + inset if side == 0.0 else x_range[1] - inset, y)
-        plot.addItem(label, ignoreBounds=True)

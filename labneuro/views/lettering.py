@@ -5,15 +5,17 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
+from math import ceil
 
 from labneuro.views import FigureError
-from labneuro.views.colours import INK, RGB
+from labneuro.views.colours import INK, LIGHT, RGB, Paper
 from labneuro.views.panels import Line
 from labneuro.views.qt import QtCore, QtGui, QtWidgets, pg
 
 FAMILIES = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 HEADLINE, TITLE, LABEL, TICK, NAME = 17, 14, 13, 12, 11
 
+_SHARP = 1000  # pixels of a map at least, so that programs that smooth images in SVG and PDF keep its edges
 _DASHES = {
     "solid": QtCore.Qt.PenStyle.SolidLine,
     "dashed": QtCore.Qt.PenStyle.DashLine,
@@ -41,10 +43,10 @@ def font(size: int, *, bold: bool = False) -> QtGui.QFont:
     return chosen
 
 
-def markup(text: str, size: int, *, bold: bool = False) -> str:
+def markup(text: str, size: int, ink: RGB = INK, *, bold: bool = False) -> str:
     """Return `text` as HTML in the font of figures."""
     weight = "bold" if bold else "normal"
-    style = f"font-family:'{family()}'; font-size:{size}px; font-weight:{weight}; color:{css(INK)}"
+    style = f"font-family:'{family()}'; font-size:{size}px; font-weight:{weight}; color:{css(ink)}"
     return f'<span style="{style}">{escape(text)}</span>'
 
 
@@ -60,15 +62,14 @@ def text_item(text: str, colour: RGB, size: int, *, anchor: tuple[float, float],
     return item
 
 
-def legend_item(columns: int, *, framed: bool) -> pg.LegendItem:
-    """Return an empty legend with so many columns, on a white ground if `framed`; `add_entry` fills it."""
-    white = pg.mkBrush(255, 255, 255, 200) if framed else None
+def legend_item(columns: int, paper: Paper = LIGHT, *, framed: bool) -> pg.LegendItem:
+    """Return an empty legend with so many columns, on the colour of the paper if `framed`; `add_entry` fills it."""
     legend = pg.LegendItem(
         colCount=columns,
         verSpacing=-4,
-        brush=white,
+        brush=pg.mkBrush(*paper.ground, 200) if framed else None,
         labelTextSize=f"{TICK}px",
-        labelTextColor=pg.mkColor(INK),
+        labelTextColor=pg.mkColor(paper.ink),
     )
     QtWidgets.QGraphicsWidget.layout(legend).setContentsMargins(6, 3, 6, 3)  # an attribute of pyqtgraph hides it
     return legend
@@ -85,14 +86,26 @@ def add_entry(legend: pg.LegendItem, item: pg.GraphicsObject, text: str) -> None
 
 @dataclass(frozen=True)
 class Pencil:
-    """Pens with widths in logical pixels; `ratio` is how many of the device's, which Qt counts, one takes."""
+    """What panels are drawn with. ratio: how many of the device's pixels, which Qt counts, a logical pixel takes.
+
+    paper: what is drawn on. lasting: whether the picture goes into a file, where other programs may smooth images.
+    """
 
     ratio: float = 1.0
+    paper: Paper = LIGHT
+    lasting: bool = True
 
     def pen(self, colour: RGB, width: float = 1.8, line: Line = "solid") -> QtGui.QPen:
-        """Return a pen for lines in plots, whatever the scales of the axes; None for no line."""
+        """Return a pen for lines in plots, whatever the scales of the axes and the device; None for no line.
+
+        width: in logical pixels.
+        """
         if line == "none":
             return QtGui.QPen(QtCore.Qt.PenStyle.NoPen)
         pen = pg.mkPen(colour, width=width * self.ratio, style=_DASHES[line])
         pen.setJoinStyle(QtCore.Qt.PenJoinStyle.RoundJoin)
         return pen
+
+    def fine(self, cells: int) -> int:
+        """Return how many pixels of an image each of so many `cells` along it gets, so that its edges stay sharp."""
+        return ceil(_SHARP / cells) if self.lasting else 1

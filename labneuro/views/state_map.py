@@ -1,16 +1,18 @@
 # pyqtgraph has no type stubs: its members are unknown to a strict checker.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false
-"""Draw a response map: regions of synchronisation, their borders and names, and the points laid over them."""
+"""A response map: regions of synchronisation, their borders and names, and the points laid over them."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 
+from labneuro.progress import number
 from labneuro.signals import state_name
 from labneuro.units import FloatArray
+from labneuro.views.axes import Axes
 from labneuro.views.colours import INK, RGB, State, class_colour, ink_on, state_colours
 from labneuro.views.lettering import NAME, Pencil, font, text_item
 from labneuro.views.panels import StateMapPanel
@@ -20,9 +22,10 @@ from labneuro.views.regions import Regions, place_names
 SYMBOLS = ("o", "s", "t1", "d", "p", "t", "star", "h", "t2", "t3")
 SYMBOL_SIZE = 8
 BORDER: RGB = (130, 130, 130)
+NAMING = 1.0
+"""Time between two placements of names on a map that changes, s."""
 
 _BELOW_POINTS = 1
-_SHARP = 1000  # pixels of a map at least, so that programs that smooth images in SVG and PDF keep its edges
 
 
 @dataclass(frozen=True)
@@ -57,70 +60,119 @@ def markers(kind: PointKind, xy: FloatArray, pencil: Pencil) -> pg.ScatterPlotIt
         size=SYMBOL_SIZE,
         brush=pg.mkBrush(kind.colour),
         pen=pencil.pen(INK, 0.8),
-        useCache=False,  # drawn as curves in SVG and PDF, not as pictures
+        useCache=not pencil.lasting,  # what lasts is drawn as curves in SVG and PDF, not as pictures
         antialias=True,
     )
 
 
-def draw_state_map(plot: pg.PlotItem, panel: StateMapPanel, pencil: Pencil) -> None:
-    """Draw `panel` into `plot`, whose axes are there already."""
-    regions = Regions.of(panel.states)
-    kinds = point_kinds(panel)
-    wanted = {kind.state: kind.colour for kind in kinds if kind.state is not None}
-    colours = state_colours(regions.states, wanted)
-    palette = np.array([colours[state] for state in regions.states], dtype=np.uint8)
-    step = _steps(panel)
-    corner = np.array([panel.x[0], panel.y[0]]) - step / 2
-    extent = step * regions.index.shape
-    fine = ceil(_SHARP / max(regions.index.shape))
-    pixels = palette[regions.index].repeat(fine, axis=0).repeat(fine, axis=1)
-    image = pg.ImageItem(pixels, axisOrder="col-major", levels=(0, 255))
-    image.setRect(QtCore.QRectF(*corner, *extent))
-    plot.addItem(image)
-    x, y = regions.borders()
-    plot.addItem(
-        pg.PlotCurveItem(corner[0] + step[0] * x, corner[1] + step[1] * y, connect="pairs", pen=pencil.pen(BORDER, 0.8))
-    )
-    for kind, points in zip(kinds, panel.points, strict=True):
-        item = markers(kind, points.xy, pencil)
-        item.setZValue(_BELOW_POINTS + 1)
-        plot.addItem(item)
-    room = 0.02 * extent  # around points that lie beyond the map
-    shown = [corner, corner + extent]
-    for points in panel.points:
-        outside = points.xy[np.any((points.xy < corner) | (points.xy > corner + extent), axis=1)]
-        shown += [outside - room, outside + room]
-    low, high = np.vstack(shown).min(axis=0), np.vstack(shown).max(axis=0)
-    plot.getViewBox().setRange(xRange=(low[0], high[0]), yRange=(low[1], high[1]), padding=0)
-    if panel.names:
-        _keep_names_placed(plot, panel, regions, colours)
+class StateMapPicture:
+    """A response map in `plot`, whose axes are there already."""
+
+    def __init__(self, plot: pg.PlotItem, panel: StateMapPanel, pencil: Pencil) -> None:
+        self.axes = Axes(plot)
+        self.panel = panel
+        self._pencil = pencil
+        self._kinds = point_kinds(panel)
+        self._wanted = {kind.state: kind.colour for kind in self._kinds if kind.state is not None}
+        self._image = pg.ImageItem(axisOrder="col-major")
+        self._borders = pg.PlotCurveItem(pen=pencil.pen(BORDER, 0.8))
+        self._points = [markers(kind, np.empty((0, 2)), pencil) for kind in self._kinds]
+        plot.addItem(self._image)
+        plot.addItem(self._borders)
+        for item in self._points:
+            item.setZValue(_BELOW_POINTS + 1)
+            plot.addItem(item)
+        self._names = _Names(plot) if panel.names else None
+        self._draw(panel)
+
+    def show(self, panel: StateMapPanel) -> None:
+        """Show another panel of the same form."""
+        before, self.panel = self.panel, panel
+        pairs = [(before.x, panel.x), (before.y, panel.y), (before.states, panel.states)]
+        pairs += [(one.xy, other.xy) for one, other in zip(before.points, panel.points, strict=True)]
+        if not all(a is b or np.array_equal(a, b) for a, b in pairs):
+            self._draw(panel)
+
+    def read(self, x: float, y: float, _reach: tuple[float, float]) -> str:
+        """Return in words the cell at (x, y)."""
+        panel = self.panel
+        i, j = np.floor((np.array([x, y]) - _corner(panel)) / _steps(panel)).astype(int)
+        if not (0 <= i < len(panel.x) and 0 <= j < len(panel.y)):
+            return ""
+        state = state_name(tuple(int(source) for source in panel.states[i, j]))
+        a, b = number(panel.x[i], panel.x_unit), number(panel.y[j], panel.y_unit)
+        return f"{panel.x_label} {a}, {panel.y_label} {b}: {state}"
+
+    def _draw(self, panel: StateMapPanel) -> None:
+        regions = Regions.of(panel.states)
+        colours = state_colours(regions.states, self._wanted)
+        palette = np.array([colours[state] for state in regions.states], dtype=np.uint8)
+        step, corner = _steps(panel), _corner(panel)
+        extent = step * regions.index.shape
+        fine = self._pencil.fine(max(regions.index.shape))
+        pixels = palette[regions.index].repeat(fine, axis=0).repeat(fine, axis=1)
+        self._image.setImage(pixels, autoLevels=False, levels=(0, 255))
+        self._image.setRect(QtCore.QRectF(*corner, *extent))
+        x, y = regions.borders()
+        self._borders.setData(corner[0] + step[0] * x, corner[1] + step[1] * y, connect="pairs", skipFiniteCheck=True)
+        for item, points in zip(self._points, panel.points, strict=True):
+            item.setData(pos=points.xy)
+        self._show_all(panel, corner, extent)
+        if self._names is not None:
+            self._names.say(regions, colours, panel)
+
+    def _show_all(self, panel: StateMapPanel, corner: FloatArray, extent: FloatArray) -> None:
+        """Set the ranges such that points beyond the map are shown, too."""
+        room = 0.02 * extent
+        seen = [corner, corner + extent]
+        for points in panel.points:
+            outside = points.xy[np.any((points.xy < corner) | (points.xy > corner + extent), axis=1)]
+            seen += [outside - room, outside + room]
+        low, high = np.vstack(seen).min(axis=0).tolist(), np.vstack(seen).max(axis=0).tolist()
+        self.axes.show((low[0], high[0]), (low[1], high[1]))
 
 
 def _steps(panel: StateMapPanel) -> FloatArray:
     return np.array([(axis[-1] - axis[0]) / (len(axis) - 1) for axis in (panel.x, panel.y)])
 
 
-def _keep_names_placed(plot: pg.PlotItem, panel: StateMapPanel, regions: Regions, colours: Mapping[State, RGB]) -> None:
-    """Write the names of the regions, and write them anew whenever the plot changes its size."""
-    step = _steps(panel)
-    corner = np.array([panel.x[0], panel.y[0]]) - step / 2
-    xy = [(points.xy - corner) / step for points in panel.points]
-    points = np.concatenate(xy) if xy else np.empty((0, 2))
-    metrics = QtGui.QFontMetricsF(font(NAME))
-    items: list[pg.TextItem] = []
+def _corner(panel: StateMapPanel) -> FloatArray:
+    return np.array([panel.x[0], panel.y[0]]) - _steps(panel) / 2
 
-    def extent(text: str) -> tuple[float, float]:
-        return metrics.horizontalAdvance(text) + 4, metrics.height() + 2
 
-    def place() -> None:
-        while items:
-            plot.removeItem(items.pop())
-        width, height = step / plot.getViewBox().viewPixelSize()
-        for name in place_names(regions, (width, height), points, SYMBOL_SIZE / 2, extent):
-            item = text_item(name.text, ink_on(colours[name.state]), NAME, anchor=(0.5, 0.5))
+class _Names:
+    """The names of the regions of a map in `plot`: placed anew when it changes its size, soon after the map does."""
+
+    def __init__(self, plot: pg.PlotItem) -> None:
+        self._plot = plot
+        self._items: list[pg.TextItem] = []
+        self._placed = 0.0
+        self._later = QtCore.QTimer(plot, singleShot=True)
+        self._later.timeout.connect(self._place)
+        plot.getViewBox().sigResized.connect(self._place)
+
+    def say(self, regions: Regions, colours: Mapping[State, RGB], panel: StateMapPanel) -> None:
+        """Name these regions, but not more often than a person can read."""
+        self._regions, self._colours, self._panel = regions, colours, panel
+        if self._placed and not self._later.isActive():
+            self._later.start(round(1e3 * max(0.0, self._placed + NAMING - time.monotonic())))
+
+    def _place(self) -> None:
+        self._placed = time.monotonic()
+        for item in self._items:
+            self._plot.removeItem(item)
+        panel, step, corner = self._panel, _steps(self._panel), _corner(self._panel)
+        xy = [(points.xy - corner) / step for points in panel.points]
+        points = np.concatenate(xy) if xy else np.empty((0, 2))
+        metrics = QtGui.QFontMetricsF(font(NAME))
+
+        def extent(text: str) -> tuple[float, float]:
+            return metrics.horizontalAdvance(text) + 4, metrics.height() + 2
+
+        width, height = step / self._plot.getViewBox().viewPixelSize()
+        names = place_names(self._regions, (width, height), points, SYMBOL_SIZE / 2, extent)
+        self._items = [text_item(n.text, ink_on(self._colours[n.state]), NAME, anchor=(0.5, 0.5)) for n in names]
+        for item, name in zip(self._items, names, strict=True):
             item.setZValue(_BELOW_POINTS)
             item.setPos(*(corner + step * (name.x, name.y)))
-            plot.addItem(item, ignoreBounds=True)
-            items.append(item)
-
-    plot.getViewBox().sigResized.connect(place)
+            self._plot.addItem(item, ignoreBounds=True)

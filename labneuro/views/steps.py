@@ -38,14 +38,17 @@ def default_panels(run: Steps) -> list[Panel]:
     """Return one panel for each unit among the step fields of `run`, in the order of the fields.
 
     Numbers and truth values are curves; an array field of up to MOST_CURVES entries is as many, numbered from
-    1. Texts and larger arrays are left out, so the list may be empty.
+    1. Texts and larger arrays are left out, so the list may be empty. A field `step` is the number of each.
     """
     fields: dict[str, list[str]] = {}
     curves: dict[str, list[Curve]] = {}
+    numbers = run.steps.get("step")
     for field, values in run.steps.items():
+        if field == "step":
+            continue
         unit = run.units.get(f"steps/{field}", "")
         for label, y in _columns(field.replace("_", " "), values):
-            x = np.arange(1.0, len(y) + 1)
+            x = np.arange(1.0, len(y) + 1) if numbers is None else numbers.astype(np.float64)
             curves.setdefault(unit, []).append(Curve(x, y, label, marker=len(y) <= _MOST_MARKED))
             if field not in fields.setdefault(unit, []):
                 fields[unit].append(field)

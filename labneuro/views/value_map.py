@@ -1,18 +1,17 @@
 # pyqtgraph has no type stubs: its members are unknown to a strict checker.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportMissingTypeStubs=false, reportAttributeAccessIssue=false, reportReturnType=false
-"""Draw a quantity on a grid, such as the conductances of an array, as colours beside their scale."""
-
-from math import ceil
+"""A quantity on a grid, such as the conductances of an array, as colours beside their scale."""
 
 import numpy as np
 
-from labneuro.views.colours import INK, RGB, SERIES, WHITE
+from labneuro.progress import number
+from labneuro.views.axes import Axes, Range, roomy
+from labneuro.views.colours import RGB, SERIES, WHITE
 from labneuro.views.lettering import LABEL, TICK, Pencil, css, font
 from labneuro.views.panels import ValueMapPanel
 from labneuro.views.qt import QtCore, pg
 
-_SHARP = 1000  # pixels of a map at least, so that programs that smooth images in SVG and PDF keep its edges
 VIRIDIS: tuple[RGB, ...] = (
     (68, 1, 84), (71, 45, 123), (59, 82, 139), (44, 114, 142), (33, 145, 140),
     (40, 174, 128), (94, 201, 98), (173, 220, 48), (253, 231, 37),
@@ -22,29 +21,72 @@ MISSING: RGB = (225, 225, 225)
 _FEW = 12  # cells along an axis that all get their number
 
 
-def draw_value_map(plot: pg.PlotItem, panel: ValueMapPanel, pencil: Pencil) -> None:
-    """Draw `panel` into `plot`, whose axes are there already: row 0 on top, what is not known in grey."""
-    rows, columns = panel.values.shape
-    low, high = panel.range
-    scale = _scale(low, high)
-    known = np.isfinite(panel.values)
-    part = np.clip((np.where(known, panel.values, low) - low) / (high - low), 0.0, 1.0)
-    colours = np.asarray(scale.mapToByte(part.ravel())).reshape(rows, columns, -1)
-    pixels = np.where(known[..., None], colours[..., :3], MISSING)
-    fine = ceil(_SHARP / max(rows, columns))
-    pixels = pixels.astype(np.uint8).repeat(fine, axis=0).repeat(fine, axis=1)
-    image = pg.ImageItem(pixels, axisOrder="row-major", levels=(0, 255))
-    image.setRect(QtCore.QRectF(-0.5, -0.5, columns, rows))
-    plot.addItem(image)
-    plot.getViewBox().invertY(True)
-    plot.getViewBox().setRange(xRange=(-0.5, columns - 0.5), yRange=(-0.5, rows - 0.5), padding=0)
-    for sides, cells, names in ((("bottom", "top"), columns, panel.columns), (("left", "right"), rows, panel.rows)):
-        ticks = list(enumerate(names)) or ([(k, str(k)) for k in range(cells)] if cells <= _FEW else None)
-        for side in sides:
-            axis = plot.getAxis(side)
-            axis.setTicks(None if ticks is None else [ticks])
-            axis.setStyle(tickLength=0)
-    _draw_bar(plot, panel, scale, pencil)
+class ValueMapPicture:
+    """A map of values in `plot`, whose axes are there already: row 0 on top, what is not known in grey."""
+
+    def __init__(self, plot: pg.PlotItem, panel: ValueMapPanel, pencil: Pencil) -> None:
+        self.axes = Axes(plot)
+        self._pencil = pencil
+        rows, columns = panel.values.shape
+        self._image = pg.ImageItem(axisOrder="row-major")
+        plot.addItem(self._image)
+        plot.getViewBox().invertY(True)
+        self.axes.show((-0.5, columns - 0.5), (-0.5, rows - 0.5))
+        for sides, cells, names in ((("bottom", "top"), columns, panel.columns), (("left", "right"), rows, panel.rows)):
+            ticks = list(enumerate(names)) or ([(k, str(k)) for k in range(cells)] if cells <= _FEW else None)
+            for side in sides:
+                axis = plot.getAxis(side)
+                axis.setTicks(None if ticks is None else [ticks])
+                axis.setStyle(tickLength=0)
+        self._limits: Range = panel.range
+        self._scale = _scale(*self._limits)
+        self._bar = _bar(plot, panel, self._limits, self._scale, pencil)
+        self._draw(panel)
+
+    def show(self, panel: ValueMapPanel) -> None:
+        """Show another panel of the same form."""
+        if panel.limits == self.panel.limits and np.array_equal(panel.values, self.panel.values, equal_nan=True):
+            self.panel = panel
+            return
+        limits = panel.range if panel.limits is not None else _kept(panel.range, self._limits)
+        if limits != self._limits:
+            self._limits, self._scale = limits, _scale(*limits)
+            self._bar.setColorMap(self._scale)
+            self._bar.setLevels(limits)
+        self._draw(panel)
+
+    def read(self, x: float, y: float, _reach: tuple[float, float]) -> str:
+        """Return in words the cell at (x, y)."""
+        panel, row, column = self.panel, round(y), round(x)
+        rows, columns = panel.values.shape
+        if not (0 <= row < rows and 0 <= column < columns):
+            return ""
+        names = [n[k] if n else str(k) for n, k in ((panel.rows, row), (panel.columns, column))]
+        value = panel.values[row, column]
+        said = number(value, panel.unit) if np.isfinite(value) else "not known"
+        return f"{panel.row_label} {names[0]}, {panel.column_label} {names[1]}: {panel.label} {said}"
+
+    def _draw(self, panel: ValueMapPanel) -> None:
+        self.panel = panel
+        rows, columns = panel.values.shape
+        low, high = self._limits
+        known = np.isfinite(panel.values)
+        part = np.clip((np.where(known, panel.values, low) - low) / (high - low), 0.0, 1.0)
+        colours = np.asarray(self._scale.mapToByte(part.ravel())).reshape(rows, columns, -1)
+        pixels = np.where(known[..., None], colours[..., :3], MISSING)
+        fine = self._pencil.fine(max(rows, columns))
+        pixels = pixels.astype(np.uint8).repeat(fine, axis=0).repeat(fine, axis=1)
+        self._image.setImage(pixels, autoLevels=False, levels=(0, 255))
+        self._image.setRect(QtCore.QRectF(-0.5, -0.5, columns, rows))
+
+
+def _kept(wanted: Range, before: Range) -> Range:
+    """Return the ends of a scale that seldom change; about 0 they stay even."""
+    if wanted[0] < 0 < wanted[1]:
+        high = roomy((0.0, wanted[1]), (0.0, before[1]) if before[0] < 0 < before[1] else None)[1]
+        return -high, high
+    low, high = roomy(wanted, None if before[0] < 0 < before[1] else before)
+    return (max(low, 0.0), high) if wanted[0] >= 0 else (low, min(high, 0.0))
 
 
 def _scale(low: float, high: float) -> pg.ColorMap:
@@ -54,14 +96,16 @@ def _scale(low: float, high: float) -> pg.ColorMap:
     return pg.ColorMap(np.linspace(0.0, 1.0, len(VIRIDIS)), VIRIDIS)
 
 
-def _draw_bar(plot: pg.PlotItem, panel: ValueMapPanel, scale: pg.ColorMap, pencil: Pencil) -> None:
-    bar = pg.ColorBarItem(values=panel.range, colorMap=scale, width=14, interactive=False)
+def _bar(plot: pg.PlotItem, panel: ValueMapPanel, limits: Range, scale: pg.ColorMap, pencil: Pencil) -> pg.ColorBarItem:
+    ink = pencil.paper.ink
+    bar = pg.ColorBarItem(values=limits, colorMap=scale, width=14, interactive=False)
     bar.setImageItem([], insert_in=plot)
     axis = bar.axis
     for side in ("left", "top", "bottom", "right"):
-        bar.getAxis(side).setPen(pencil.pen(INK, 1.0))
-    axis.setTextPen(pg.mkPen(INK))
+        bar.getAxis(side).setPen(pencil.pen(ink, 1.0))
+    axis.setTextPen(pg.mkPen(ink))
     axis.setTickFont(font(TICK))
     axis.label.setFont(font(LABEL))
     axis.enableAutoSIPrefix(bool(panel.unit))
-    axis.setLabel(panel.label, units=panel.unit or None, color=css(INK))
+    axis.setLabel(panel.label, units=panel.unit or None, color=css(ink))
+    return bar

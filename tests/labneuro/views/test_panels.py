@@ -49,9 +49,12 @@ def test_the_range_of_an_axis_must_ascend(axis: str, limits: tuple[float, float]
         CurvePanel("Rates", "Step", "", "Rate", "", [], **{axis: limits})
 
 
-def test_a_logarithmic_axis_has_no_zero() -> None:
-    with pytest.raises(ValueError, match=r"panel 'Linewidth': y_range starts at 0.*start it above 0"):
-        CurvePanel("Linewidth", "Current", "A", "Linewidth", "Hz", [], y_range=(0.0, 1e6), log_y=True)
+@pytest.mark.parametrize("axis", ["x", "y"])
+def test_a_logarithmic_axis_has_no_zero(axis: str) -> None:
+    with pytest.raises(ValueError, match=rf"panel 'Linewidth': {axis}_range starts at 0.*start it above 0"):
+        CurvePanel(
+            "Linewidth", "Current", "A", "Linewidth", "Hz", [], **{f"{axis}_range": (0.0, 1e6), f"log_{axis}": True}
+        )
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,11 @@ def test_steps_are_numbered_from_one() -> None:
     np.testing.assert_array_equal(panel.curves[0].y, np.arange(COUNT))
 
 
+def test_steps_that_are_numbered_stand_at_their_numbers() -> None:
+    (panel,) = default_panels(run({}, step=np.array([1, 5, 9]), errors=np.arange(3)))
+    np.testing.assert_array_equal(panel.curves[0].x, [1, 5, 9])
+
+
 def test_a_short_array_is_one_curve_for_each_entry() -> None:
     currents = np.random.default_rng(0).normal(6e-3, 1e-4, (COUNT, 4))
     (panel,) = default_panels(run({"currents": "A"}, currents=currents))
