@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labneuro.entries import Declared
-from labneuro.records import STEPS
+from labneuro.records import NUMBER, STEPS
 
 ROWS = 4096
 """Most records kept in a table."""
 
 BYTES = 2**24
 """Most bytes of a table; of very large records, two are kept all the same."""
-
-NUMBER = "step"
-"""The field that numbers the steps, from 1, unless they have one of this name."""
 
 
 class Table:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from labneuro.commit import CommittedFile
 from labneuro.entries import Begun, Declared, Ended, Entry, Identified, Left, Noted, Raised, Resumed, Yielded
 from labneuro.journal import DamageError, JournalError, Reader, StoreError
-from labneuro.records import STEPS
+from labneuro.records import NUMBER, STEPS
 
 TEXT = cast("Any", h5py.string_dtype("utf-8"))
 """The type of text in a run file."""
@@ -261,9 +261,9 @@ class Table:
         """Say what to plot against what: the signal, the fields like it, and the number of the record."""
         first = self._first[signal]
         axes = ["."] * (first.ndim + 1)
-        if numbered and "step" not in self._first:
-            self._datasets["step"] = _growing(group, "step", np.zeros((), np.int64))
-            axes[0] = "step"
+        if numbered and NUMBER not in self._first:
+            self._datasets[NUMBER] = _growing(group, NUMBER, np.zeros((), np.int64))
+            axes[0] = NUMBER
         like = [
             name
             for name, value in self._first.items()

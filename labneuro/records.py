@@ -17,6 +17,9 @@ from labneuro.units import Unit
 STEPS = "steps"
 """The table of the steps; records of any other type lie in a table named after it."""
 
+NUMBER = "step"
+"""What numbers the steps, from 1, unless a field of theirs has this name."""
+
 _SCALARS: dict[Any, type[Any]] = {float: float, int: int, bool: bool}
 
 

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from labneuro.filelock import is_locked
 from labneuro.journal import LATEST, JournalError, Reader, StoreError
 from labneuro.mirror import JOURNAL, ORDER, rebuild
-from labneuro.records import RESERVED
+from labneuro.records import NUMBER, RESERVED, STEPS
 
 State = Literal["running", "finished", "stopped", "interrupted", "failed"]
 """How a run stands, or ended: "interrupted" if its process died without saying."""
@@ -244,7 +244,7 @@ class Fields(Mapping[str, NDArray[Any]]):
     """The fields of one type of record, arrays whose first axis is the record; read on demand, then kept.
 
     `count` is the number of records: the length of the shortest field, in case a crash tore the last record. `units`
-    are those of the fields, "" where there is none.
+    are those of the fields, "" where there is none. Steps can be asked for their number, from 1, as "step".
     """
 
     def __init__(self, source: _Source, name: str, group: Any) -> None:
@@ -257,6 +257,8 @@ class Fields(Mapping[str, NDArray[Any]]):
         self._arrays: dict[str, NDArray[Any] | None] = dict.fromkeys(columns)
 
     def __getitem__(self, name: str) -> NDArray[Any]:
+        if name == NUMBER and self._name == STEPS and name not in self._arrays:
+            return np.arange(1, self.count + 1)
         array = self._arrays[name]
         if array is None:
             with self._source.reading() as entry:

@@ -81,6 +81,7 @@ def test_records_come_back_as_they_were_yielded(tmp_path: Path) -> None:
     assert list(run.steps) == ["currents", "train", "held_out", "bias", "errors", "settled", "word", "gain"]
     for name in run.steps:
         np.testing.assert_array_equal(run.steps[name], np.array([getattr(step, name) for step in steps]))
+    np.testing.assert_array_equal(run.steps["step"], [1, 2, 3, 4, 5])
     assert "".join(run.steps[name].dtype.kind for name in run.steps) == "ffffibOf"
     assert list(run.records) == ["state_map"]
     np.testing.assert_array_equal(run.records["state_map"]["states"], np.stack([m.states for m in maps]))
