@@ -23,7 +23,8 @@ class Instruments(QtWidgets.QTreeWidget):
         self.setHeaderLabels(["Part", "How it stands"])
         self.setAccessibleName("Instruments")
         self.setWordWrap(True)
-        self.setColumnWidth(0, 120)
+        self.setColumnWidth(0, 150)
+        self.setIndentation(14)
         self.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
         self._shown: dict[str, Light] = {}
 
@@ -50,9 +51,8 @@ def _show(item: QtWidgets.QTreeWidgetItem | None, light: Light) -> None:
     item.setToolTip(1, light.words)
     item.setData(0, QtCore.Qt.ItemDataRole.AccessibleTextRole, f"{light.part}: {light.colour}")
     identity = [("identity", light.identity)] if light.identity else []
-    limits = [(f"limit {name}", words) for name, words in light.limits]
     item.takeChildren()
-    for name, words in (*light.settings, *limits, ("driver", light.driver), *identity):
+    for name, words in (*light.settings, *light.limits, ("driver", light.driver), *identity):
         child = QtWidgets.QTreeWidgetItem([name, words])
         child.setToolTip(1, words)
         item.addChild(child)

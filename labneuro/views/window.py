@@ -188,6 +188,13 @@ class RunWindow(QtWidgets.QMainWindow):
         if step == last:
             self._stop_playing()
 
+    def _set_dark(self, dark: bool | None) -> None:
+        """Make the ground of this program dark or light; None: as the system has it."""
+        schemes = QtCore.Qt.ColorScheme
+        scheme = {None: schemes.Unknown, False: schemes.Light, True: schemes.Dark}[dark]
+        QtGui.QGuiApplication.styleHints().setColorScheme(scheme)
+        self.canvas.set_dark(dark)
+
     def _arrange(self) -> None:
         self._trouble_of_panels = ""
         self.resize(1280, 860)
@@ -237,7 +244,7 @@ class RunWindow(QtWidgets.QMainWindow):
         self.dock.setObjectName("instruments")
         self.dock.setWidget(self.instruments)
         self.addDockWidget(QtCore.Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
-        self.resizeDocks([self.dock], [270], QtCore.Qt.Orientation.Horizontal)
+        self.resizeDocks([self.dock], [330], QtCore.Qt.Orientation.Horizontal)
 
     def _add_menus(self) -> None:
         file, view, run = (self.menuBar().addMenu(name) for name in ("&File", "&View", "&Run"))
@@ -248,7 +255,7 @@ class RunWindow(QtWidgets.QMainWindow):
         view.addSeparator()
         ground = QtGui.QActionGroup(self)
         for words, dark in (("As the &system", None), ("&Light", False), ("&Dark", True)):
-            action = _add(view, words, "", lambda dark=dark: self.canvas.set_dark(dark))
+            action = _add(view, words, "", lambda dark=dark: self._set_dark(dark))
             action.setCheckable(True)
             action.setChecked(dark is None)
             ground.addAction(action)

@@ -89,7 +89,7 @@ def test_trains_move_weights_along_the_outer_product_whatever_its_signs(polarity
     device = {"device": "phase-change", "scheme": "1T1R"} if up else {"device": "GokmenVlasov"}
     array = EmulatedSynapseArray(clock, rows=2, columns=40, **device)
     down = Pulses(2.8 if up else -1.3, 50e-9)
-    way = _Way("stochastic", not up, 1e-6, 1.5e-6 if up else 16.4e-9, 31, 3.0, Pulses(1.3, 50e-9), down, 0.2)
+    way = _Way("stochastic", not up, 1e-6, 1.5e-6 if up else 16.4e-9, 31, 3.0, Pulses(1.3, 50e-9), down, 0.0, 0.2)
     layer = _Layer(array, 1, way, np.random.default_rng(0))
     x, d, images = np.array([1.0, -0.5]), np.tile([1.0, -1.0], 10), 2000
     before = layer.weights(array.conductances(0.2))

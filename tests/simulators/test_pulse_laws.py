@@ -21,6 +21,7 @@ from labneuro.simulators.pulse_laws import (
     pulse,
     reset,
     settle,
+    soft_bounds,
     symmetry_points,
     trains,
 )
@@ -114,7 +115,7 @@ def test_devices_have_the_spread_of_the_law_and_stay_between_their_own_bounds():
     moving = ~devices.stuck
     assert abs(devices.stuck.mean() - 0.1) < 4 * np.sqrt(0.09 / n)
     assert devices.w_max[moving].std() == pytest.approx(0.3, rel=0.02)
-    step = devices.parameters[..., 2:4].mean(axis=-1)[moving]
+    step = devices.parameters[:, 2:4].mean(axis=1)[moving]
     assert step.std() / step.mean() == pytest.approx(0.3, rel=0.02)
     state = settle(devices)
     before = state.visible[devices.stuck].copy()
@@ -206,21 +207,37 @@ def test_updates_add_the_outer_product_on_average():
 
 
 @pytest.mark.parametrize("name", ["ReRamES", "ReRamSB", "GokmenVlasov"])
-def test_results_depend_neither_on_threads_nor_on_batches(name):
-    devices = draw_devices(PRESETS[name], 40, 70, seed=2)
-    rows, columns = values(300, 40, 70)
+def test_results_do_not_depend_on_the_number_of_threads(name):
+    devices = draw_devices(PRESETS[name], 40, 700, seed=2)
+    rows, columns = values(300, 40, 700)
     before = numba.get_num_threads()
     results = []
-    for threads, cuts in ((before, [0, 300]), (1, [0, 300]), (before, [0, 1, 130, 300])):
+    for threads in (before, 1):
         numba.set_num_threads(threads)
         state = settle(devices, seed=1)
-        for first, last in itertools.pairwise(cuts):
-            outer_update(devices, state, rows[first:last], columns[first:last], 0.01, seed=9, number=first)
+        outer_update(devices, state, rows, columns, 0.01, seed=9)
         results.append(np.concatenate([state.hidden, state.visible]))
     numba.set_num_threads(before)
-    assert np.array_equal(results[0], results[1])
-    assert np.array_equal(results[0], results[2])
+    assert np.array_equal(*results)
     assert np.ptp(results[0]) > 1
+
+
+@pytest.mark.parametrize("name", ["ReRamES", "ReRamSB", "GokmenVlasov"])
+def test_a_batch_that_is_cut_hears_other_noise_of_the_same_law(name):
+    devices = draw_devices(replace(PRESETS[name], spread=Spread()), 200, 200)
+    rows, columns = (np.repeat(v[:, :1], 200, axis=1) for v in values(40, 1, 1))
+    cut = []
+    for cuts in ([0, 40], [0, 1, 13, 40]):
+        state = settle(devices, 0.1)
+        for first, last in itertools.pairwise(cuts):
+            outer_update(devices, state, rows[first:last], columns[first:last], 0.01, number=first)
+        cut.append(state)
+    assert (cut[0].hidden != cut[1].hidden).any()
+    assert np.array_equal(cut[0].pulses, cut[1].pulses)
+    for read in ("hidden", "visible"):
+        one, other = (getattr(state, read).ravel().astype(float) for state in cut)
+        assert abs(one.mean() - other.mean()) < 4.5 * np.hypot(one.std(), other.std()) / np.sqrt(one.size)
+        assert one.std() == pytest.approx(other.std(), rel=0.1)
 
 
 def test_an_update_and_single_pulses_move_devices_alike():
@@ -248,6 +265,67 @@ def test_a_reset_and_a_leak_bring_devices_to_their_own_reset_weight():
     state = settle(capacitor, 0.8)
     leak(capacitor, state, 500)
     assert np.allclose(state.hidden, 0.8 * 0.999**500, rtol=1e-5)
+
+
+def test_a_device_stays_where_its_last_step_left_it_when_it_is_worn_out():
+    law = replace(PRESETS["GokmenVlasov"], step=1e-6, spread=Spread(endurance=0.5), endurance=40.0, cycle=CycleNoise())
+    devices = draw_devices(law, 100, 100, seed=2)
+    n = devices.endurance.size
+    assert np.log(devices.endurance / 40.0).std() == pytest.approx(0.5, rel=0.05)
+    assert np.median(devices.endurance) == pytest.approx(40.0, rel=5 * 0.5 * np.sqrt(np.pi / 2 / n) + 0.5 / 40)
+    at_once, in_two = settle(devices), settle(devices)
+    outer_update(devices, at_once, np.ones((60, 100)), np.ones((60, 100)), 1e-6)  # one slot, in which all fire
+    for first in (0, 37):
+        ones = np.ones((23 + 14 * (first == 0), 100))
+        outer_update(devices, in_two, ones, ones, 1e-6, number=first)
+    assert np.allclose(at_once.hidden, 1e-6 * np.minimum(devices.endurance, 60), rtol=1e-4)
+    assert (at_once.pulses == 60).all()
+    assert np.array_equal(at_once.hidden, in_two.hidden)
+    before = at_once.visible.copy()
+    pulse(devices, at_once, np.full((100, 100), 100))
+    assert np.array_equal(at_once.visible == before, devices.endurance <= 60)
+
+
+def test_worn_devices_have_the_same_write_noise_however_a_batch_is_cut():
+    devices = draw_devices(replace(PRESETS["ReRamES"], endurance=30.0, cycle=CycleNoise()), 40, 70, seed=2)
+    rows, columns = values(60, 40, 70)
+    at_once, in_two = settle(devices), settle(devices)
+    outer_update(devices, at_once, rows, columns, 0.01)
+    for first, last in ((0, 7), (7, 60)):
+        outer_update(devices, in_two, rows[first:last], columns[first:last], 0.01, number=first)
+    assert (at_once.pulses > devices.endurance).mean() > 0.5
+    assert np.array_equal(at_once.visible, in_two.visible)
+
+
+def test_few_columns_that_fire_step_like_many():
+    law = replace(PRESETS["ReRamES"], spread=Spread())
+    devices = draw_devices(law, 400, 200)
+    ones, trial = np.ones((8, 400)), []
+    for part in (0.25, 1.0):  # of the columns fire: then they are gathered, or all are looked at
+        state = settle(devices, -0.9)
+        fires = np.tile(np.arange(200) < part * 200, (8, 1)).astype(float)
+        outer_update(devices, state, ones, fires, law.step)
+        assert np.array_equal(state.pulses, np.tile(8 * fires[0], (400, 1)))
+        trial.append(state.hidden[:, :50].ravel())
+        assert (state.hidden[:, fires[0] == 0] == np.float32(-0.9)).all()
+    assert stats.ks_2samp(*trial).pvalue > 1e-4
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.0, 1.0), (-0.4, 0.8)])
+def test_soft_bounds_take_the_pulses_that_they_are_given(low, high):
+    law = soft_bounds(200, 0.01, low, high)
+    p = np.arange(201)
+    b = (high - low) / (1 - np.exp(-0.01 * 200))
+    assert np.allclose(path(law, low, 1, 200), low + b * (1 - np.exp(-0.01 * p)), atol=1e-5)
+    assert np.allclose(path(law, high, -1, 200), low + (high - low) * np.exp(-0.01 * p), atol=1e-5)
+    with pytest.raises(ValueError, match="give a range with 0 inside"):
+        soft_bounds(200, 0.01, 0.1, 1.0)
+
+
+def test_references_miss_the_symmetry_points_as_they_are_told():
+    devices = draw_devices(PRESETS["ReRamArrayOM"], 100, 100)
+    missed = symmetry_points(devices, std=0.05, seed=1) - symmetry_points(devices)
+    assert missed.std() == pytest.approx(0.05, rel=4 / np.sqrt(2e4))
 
 
 def test_what_does_not_fit_is_refused_and_nothing_is_pulsed():

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import norm
 
 from labneuro.clock import VirtualClock
 from labneuro.limits import LimitedSynapseArray, LimitError, Place, SynapseLimits
@@ -233,6 +234,22 @@ def test_devices_get_the_same_pulses_at_once_as_one_by_one(device: str) -> None:
     assert np.array_equal(at_once.spent.pulses, coincidences(rows, columns))
 
 
+@pytest.mark.parametrize("scheme", ["V/2", "1T1R"])
+@pytest.mark.parametrize("device", [*FAMILIES])
+def test_vectors_reach_devices_of_a_family_in_order(device: str, scheme: Scheme) -> None:
+    at_once, one_by_one = (array_of(device, scheme=scheme, stuck=0.2) for _ in range(2))
+    rows, columns = random_trains(0, 8, 4), random_trains(1, 8, 5)
+    pulses = Pulses(2.4, 1e-7)  # half of it moves some as well
+    at_once.update(rows, columns, pulses)
+    for r, c in zip(rows[:, None], columns[:, None], strict=True):
+        one_by_one.update(r, c, pulses)
+    together, apart = at_once.snapshot(), one_by_one.snapshot()
+    for name, values in together["devices"].items():
+        if not name.endswith("_at"):  # the clock has gone on between the requests
+            assert np.array_equal(values, apart["devices"][name]), name
+    assert np.array_equal(together["spent"].half_selected, apart["spent"].half_selected)
+
+
 def test_lines_beyond_twice_the_threshold_move_devices_alone() -> None:
     array = array_of("EcRam", 3, 3)
     before = array.conductances(READ)
@@ -284,6 +301,41 @@ def test_stuck_devices_do_not_move(device: str) -> None:
     array.pulse(np.ones(array.shape, np.bool_), Pulses(1.9, 1e-7, 100))
     moved = np.abs(array.conductances(READ) / before - 1) > 0.05  # the read noise is below that
     assert (~moved).mean() == pytest.approx(0.3, abs=4 * np.sqrt(0.3 * 0.7 / 1600))
+
+
+def test_devices_of_a_pulse_law_wear_out_if_they_are_told_to() -> None:
+    array = array_of("EcRam", 20, 20, endurance=100)
+    everyone = np.ones(array.shape, np.bool_)
+    array.pulse(everyone, Pulses(1.5, 1e-6, 200))
+    worn = array.conductances(READ)
+    array.pulse(everyone, Pulses(-1.5, 1e-6, 100))
+    moved = array.conductances(READ) != worn
+    survives = norm.sf(np.log(200 / 100) / 0.5)
+    assert moved.mean() == pytest.approx(survives, abs=4 * np.sqrt(survives / 400))
+    assert (array.spent.pulses == 300).all()
+
+
+def test_devices_of_a_pulse_law_leak_on_the_clock_of_the_bench() -> None:
+    clock = VirtualClock()
+    array = EmulatedSynapseArray(clock, device="EcRam", lifetime=100.0, seed=1)
+    start = array.conductances(READ)
+    array.pulse(np.ones(array.shape, np.bool_), Pulses(1.5, 1e-6, 300))
+    moved = array.conductances(READ) - start
+    clock.sleep(50.0)
+    left = array.conductances(READ) - start
+    assert left == pytest.approx(moved * np.exp(-0.5), rel=2e-3)
+    snapshot = settled(array.snapshot())
+    for _ in range(1000):  # however often it is asked
+        array.wait(0.05)
+        array.multiply(np.full((1, 32), READ))
+    often = array.conductances(READ)
+    array.restore(snapshot)
+    assert array.conductances(READ) == pytest.approx(often, rel=1e-3)
+
+
+def test_families_wear_and_drift_by_laws_of_their_own() -> None:
+    with pytest.raises(ValueError, match="endurance and lifetime: phase-change has its own"):
+        array_of("phase-change", endurance=100)
 
 
 def test_limits_keep_alive_what_dies_without_them() -> None:

@@ -94,7 +94,7 @@ def test_a_run_is_shown_as_it_grows(qtbot: QtBot, run: RunWriter, opened: Callab
     (light,) = [window.instruments.topLevelItem(0)]
     assert "bias" in light.text(0)
     assert {light.child(k).text(0): light.child(k).text(1) for k in range(light.childCount())} == {
-        "set_current": "1 mA", "limit max_current": "8 mA", "driver": "keithley-6221", "identity": "maker,model",
+        "set_current": "1 mA", "max_current": "8 mA", "driver": "keithley-6221", "identity": "maker,model",
     }  # fmt: skip
 
 
