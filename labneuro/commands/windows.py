@@ -11,6 +11,8 @@ from pathlib import Path
 
 from labneuro.commands.parsing import Parser, UsageError
 
+_SETTLING = 600  # ms in which all has found its place, and has been told
+
 
 def view(arguments: list[str]) -> int:
     """Show a run in a window."""
@@ -35,7 +37,7 @@ def view(arguments: list[str]) -> int:
         raise UsageError(f"{out} can't be made: give a new file in a folder that exists, ending in .png")
     following = Following(given["run"])
 
-    from labneuro.views.qt import QtWidgets, application
+    from labneuro.views.qt import QtCore, QtWidgets, application
     from labneuro.views.window import RunWindow
 
     program = application() if out is not None else QtWidgets.QApplication(["labneuro"])
@@ -44,12 +46,15 @@ def view(arguments: list[str]) -> int:
     if given["step"] is not None or out is not None:
         while following.look():
             pass
+        window.look()
     if given["step"] is not None:
         window.show_step(given["step"])
     if out is None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # while Qt waits, Python hears nothing
         return program.exec()
-    program.processEvents()
+    settling = QtCore.QDeadlineTimer(_SETTLING)
+    while not settling.hasExpired():
+        program.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 20)
     if not window.grab().save(str(out)):
         raise OSError(f"{out} can't be written")
     sys.stdout.write(f"{out}\n")

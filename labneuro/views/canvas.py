@@ -150,7 +150,9 @@ class Canvas(pg.GraphicsView):
 
     def _fit(self) -> None:
         if self._page is not None:
-            self._page.fit((self.viewport().width(), self.viewport().height()))
+            size = self.viewport().width(), self.viewport().height()
+            self._page.fit(size)
+            self._page.widget.setGeometry(0, 0, *size)  # which had the sizes before for a limit
 
     def _under(self, place: QtCore.QPoint) -> str | None:
         found = self._plot_at(place)

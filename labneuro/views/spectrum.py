@@ -15,6 +15,8 @@ from labneuro.views.qt import pg
 
 _MICROWATT_PER_MEGAHERTZ = 1e12  # in 1 W/Hz
 
+_LABEL = 0.15  # of the width of a plot: what the label of a source takes
+
 
 class SpectrumPicture:
     """A spectrum in `plot`, whose axes are there already."""
@@ -32,10 +34,9 @@ class SpectrumPicture:
             plot.addItem(line)
             plot.addItem(label, ignoreBounds=True)
             self._lines.append((line, label))
-        colours = [paper.ink] if panel.reference is None else [paper.faint, paper.ink]
-        self._curves = [
-            pg.PlotDataItem(pen=pencil.pen(colour, 1.2), connect="finite", antialias=True) for colour in colours
-        ]
+        self._colours = [paper.ink] if panel.reference is None else [paper.faint, paper.ink]
+        self._pencil = pencil
+        self._curves = [pencil.curve(colour, 1.2) for colour in self._colours]
         self._peaks = [text_item(m.label, paper.ink, LABEL, anchor=(0.5, 1.0), bold=True) for m in panel.peaks]
         for item in self._curves:
             plot.addItem(item)
@@ -50,12 +51,15 @@ class SpectrumPicture:
         curves = [shown(_MICROWATT_PER_MEGAHERTZ * trace, log=True) for trace in traces]
         low, high = self._y = roomy(span(curves, 0.03), self._y)
         high += 0.12 * (high - low)
-        self.axes.show(span([panel.frequency], 0.0), (low, high))
+        left, end = span([panel.frequency], 0.0)
+        right = end - _LABEL * (end - left)
+        self.axes.show((left, end), (low, high))
         for (line, label), mark in zip(self._lines, panel.sources, strict=True):
             line.setPos(mark.frequency)
+            label.setAnchor((1.1 if mark.frequency > right else -0.1, 0.0))
             label.setPos(mark.frequency, high)
-        for item, curve in zip(self._curves, curves, strict=True):
-            item.setData(panel.frequency, curve)
+        for item, curve, colour in zip(self._curves, curves, self._colours, strict=True):
+            item.setData(panel.frequency, curve, pen=self._pencil.pen(colour, 1.2, points=len(curve)))
         self._place_peaks(panel, curves)
 
     def read(self, x: float, _y: float, _reach: tuple[float, float]) -> str:

@@ -313,3 +313,20 @@ def test_dark_and_light_grounds_are_readable(run: RunWriter, opened: Callable[..
     ground, ink = np.median(pixels), pixels.min() if not dark else pixels.max()
     assert (ground < 60) == dark
     assert abs(float(ground) - float(ink)) > 150
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (900, 700)])
+def test_panels_fill_the_window_at_any_size(
+    qtbot: QtBot, run: RunWriter, opened: Callable[..., RunWindow], size: tuple[int, int]
+) -> None:
+    go_on(run, 5)
+    window = opened(run)
+    window.resize(*size)
+
+    def filled() -> bool:
+        places = [picture.item.sceneBoundingRect() for picture in window.canvas._page.pictures]
+        union = places[0].united(places[-1])
+        width, height = window.canvas.viewport().width(), window.canvas.viewport().height()
+        return 0.9 * width < union.width() <= width and 0.8 * height < union.height() <= height
+
+    qtbot.waitUntil(filled)
