@@ -7,6 +7,7 @@ from pathlib import Path
 
 from labneuro import registry
 from labneuro.attempts import in_words
+from labneuro.commands.parsing import counted
 from labneuro.following import Following, RunSoFar
 from labneuro.journal import StoreError
 from labneuro.overview import time_of_day
@@ -26,7 +27,6 @@ PLAYING = 20.0
 
 _TURN = 0.02  # s that one look may take
 _CALM = 0.25  # s between two renewals of words and lights
-_ENDED = frozenset({"finished", "stopped", "failed", "interrupted"})
 
 
 class RunWindow(QtWidgets.QMainWindow):
@@ -298,12 +298,14 @@ def _state(run: RunSoFar) -> str:
     standing = run.standing
     if standing.unread:
         return f"{standing.unread / 1e6:.3g} MB of its journal still to be read"
-    words = ["paused" if standing.paused and run.state == "running" else run.state, str(standing.pace)]
-    if run.state == "running" and standing.asked is not None:
+    if run.state != "running":
+        return f"{run.state}   {counted(standing.pace.steps, 'step')}"
+    words = ["paused" if standing.paused else "running", str(standing.pace)]
+    if standing.asked is not None:
         waited = time.time() - standing.time
         if waited > 1.0:
             words.append(f"waiting for {standing.asked.part}.{standing.asked.verb} for {duration(waited)}")
-    return "   ".join(filter(None, words))
+    return "   ".join(words)
 
 
 def _row(*what: QtWidgets.QWidget | int | None) -> QtWidgets.QWidget:
