@@ -5,15 +5,16 @@ are those of rows over columns. What the resistance of the lines changes is in `
 """
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Literal
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import ThreadpoolController
 
 from labneuro.signals import Scheme
 from labneuro.simulators.line_resistance import Lines, checked_conductances, checked_voltages, currents
-from labneuro.simulators.noise import FASTMATH, normal_pairs
+from labneuro.simulators.noise import normal_pairs
 from labneuro.units import FloatArray
 
 _UNSELECTED: dict[Scheme, tuple[float, float]] = {
@@ -38,8 +39,8 @@ def multiply(
         lines: Resistances of the lines; None for ideal ones.
         tolerance: That of `line_resistance.currents`.
 
-    The result of a vector depends neither on the rest of its batch nor on the number of threads, which that of a BLAS
-    does. Raises ValueError for shapes that don't fit, NaN, and conductances that are not positive.
+    The BLAS has one thread, for the last bit of a result depends on their number, as it does on the rest of the batch.
+    Raises ValueError for shapes that don't fit, NaN, and conductances that are not positive.
     """
     if lines is not None:
         return currents(voltages, conductances, lines, tolerance=tolerance)
@@ -57,20 +58,20 @@ def multiply_transposed(
     array = checked_conductances(conductances)
     volts = checked_voltages(voltages, array.shape[1], "columns")
     if lines is None:
-        return _products(volts, np.ascontiguousarray(array.T))
+        return _products(volts, array.T)
     # Seen from the columns' terminals, each line runs the other way.
     turned, swapped = array[::-1, ::-1].T, Lines(lines.column, lines.row)
     return currents(volts[:, ::-1], turned, swapped, tolerance=tolerance)[:, ::-1]
 
 
-@njit(parallel=True, cache=True, fastmath=FASTMATH)
-def _products(voltages, conductances):
-    out = np.zeros((voltages.shape[0], conductances.shape[1]))
-    for k in prange(voltages.shape[0]):
-        for i in range(conductances.shape[0]):
-            for j in range(conductances.shape[1]):
-                out[k, j] += voltages[k, i] * conductances[i, j]
-    return out
+def _products(vectors: FloatArray, array: FloatArray) -> FloatArray:
+    with _blas().limit(limits=1):
+        return vectors @ array
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def selections(which: ArrayLike, along: Literal["rows", "columns"] = "rows") -> Iterator[NDArray[np.bool_]]:

@@ -22,7 +22,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
-from labneuro.simulators.noise import normal_pairs
+from labneuro.simulators.noise import FASTMATH, normal_pairs
+from labneuro.simulators.pulse_kernels import exponential, logarithm
 from labneuro.simulators.pulsed_devices import (
     LIFETIME_SPREAD,
     Devices,
@@ -141,8 +142,7 @@ def conductance(
     devices: PhaseChangeDevices, state: PhaseChangeState, which: Devices, now: float
 ) -> tuple[FloatArray, FloatArray]:
     """Return mean and standard deviation of what a read of the devices `which` gives at time `now`, S."""
-    elapsed = np.maximum(now - state.programmed_at[which], EARLIEST)
-    mean = state.conductance[which] * (elapsed / T0) ** -devices.drift
+    mean = _drifted(state.conductance[which], state.programmed_at[which], now, devices.drift)
     return mean, 0.03 * mean + 0.13e-6
 
 
@@ -163,6 +163,16 @@ def read(
 def dead(devices: PhaseChangeDevices, state: PhaseChangeState, which: Devices = slice(None)) -> NDArray[np.bool_]:
     """Return which devices are worn out: a void has opened them for good."""
     return state.wear[which] >= devices.endurance[which]
+
+
+@njit(cache=True, fastmath=FASTMATH)
+def _drifted(conductance, programmed_at, now, drift):
+    """Return the conductances at time `now`; the power law to a few 1e-7."""
+    out = np.empty(conductance.size)
+    for i in range(out.size):
+        elapsed = max(now - programmed_at[i], EARLIEST) / T0
+        out[i] = conductance[i] * exponential(np.float32(-drift) * logarithm(np.float32(elapsed)))
+    return out
 
 
 @njit(cache=True)

@@ -1,8 +1,8 @@
 """Devices by name, as laws of `pulse_laws`: weights in normalised units, steps and spreads as fitted to measurements.
 
-The numbers are those of aihwkit's device presets (IBM, aihwkit.simulator.presets.devices; Rasch et al.,
-arXiv:2104.02184); `source` says what they were fitted to. A test holds each against the pulses that its mean device
-takes across the range. Those with stuck devices are had by `dataclasses.replace(law, stuck=0.135)`.
+The numbers, but those of `Prezioso`, are of aihwkit's device presets (IBM, aihwkit.simulator.presets.devices; Rasch et
+al., arXiv:2104.02184); `source` says what they were fitted to. A test holds each against the pulses that its mean
+device takes across the range. Those with stuck devices are had by `dataclasses.replace(law, stuck=0.135)`.
 """
 
 from labneuro.simulators.pulse_laws import CycleNoise, Exponential, Linear, PulseLaw, Spread
@@ -100,5 +100,13 @@ PRESETS: dict[str, PulseLaw] = {
         write_noise=0.5841,
         stuck_range=0.01,
         source="array of HfO2 memory, Gong et al., IEDM (2022); 9.8 % measured stuck, here none",
+    ),
+    "Prezioso": PulseLaw(
+        step=0.25 / 90,
+        curve=Linear(1.0, 1.0, own_bound=True),
+        spread=Spread(step=0.3),
+        cycle=CycleNoise(0.3),
+        source="stand-in for Al2O3/TiO2 of Prezioso et al., Nature 521, 61 (2015): from 10 to 100 µS steps of 0.25 µS "
+        "at most, with which its letters take about as long; spreads are assumptions",
     ),
 }

@@ -9,28 +9,37 @@ Rasch et al., arXiv:2104.02184):
     power         y = (room / (w_max - w_min))^g    room up to the bound ahead
 
 with normal noise from cycle to cycle, and is held at the bounds. Devices differ: the bounds, the size of the step and
-its asymmetry are drawn once for each; a stuck device has both bounds in one place. What is read is w with write noise,
-redrawn by each pulse. Weights are in the law's own unit, in which a preset spans about -1 to 1.
+its asymmetry are drawn once for each; a stuck device has both bounds in one place, one that is worn out stays where its
+last step left it. What is read is w with write noise, redrawn by each pulse. Weights are in the law's own unit, in
+which a preset spans about -1 to 1.
 
-Noise is addressed by the seed, the number of the request, the row and the count of its steps in that request: a result
-depends neither on the number of threads nor on how a batch is cut.
+Noise is addressed by the seed, the number of the request or vector, the row and the count of the step there; write
+noise by the device and its number of pulses. A result does not depend on the number of threads; a batch of vectors
+that is cut hears other noise of the same law.
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labneuro.simulators import pulse_kernels as kernels
 from labneuro.simulators.noise import normal_pairs
 from labneuro.simulators.pulse_kernels import LONGEST
+from labneuro.simulators.pulsed_devices import LIFETIME_SPREAD
 
 Float32Array = NDArray[np.float32]
 
 _BLOCK = 2**20
-"""Values whose trains are laid out at a time, at most 31 x 4 bytes each."""
+"""Values whose trains are laid out at a time, 8 bytes each."""
+
+_FEW = 2**13
+"""Devices, times vectors, that one thread has moved before a second has started."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,10 @@ class Power:
 
 @dataclass(frozen=True)
 class Spread:
-    """Standard deviations from device to device: relative, but for up_down and reset. `log_normal`: of the step."""
+    """Standard deviations from device to device: relative, but for up_down and reset, and of ln(endurance).
+
+    log_normal: whether that of the step is of its logarithm.
+    """
 
     step: float = 0.0
     up_down: float = 0.0
@@ -78,6 +90,7 @@ class Spread:
     w_min: float = 0.0
     reset: float = 0.0
     lifetime: float = 0.0
+    endurance: float = LIFETIME_SPREAD
     log_normal: bool = False
 
 
@@ -98,7 +111,8 @@ class PulseLaw:
     step: mean size of a step. up_down: above 0, steps down are smaller by this part; below 0, steps up. write_noise:
     standard deviation of what is read about w, in steps. stuck: part of the devices that is stuck, at weights uniform
     in ±stuck_range. reset: where a reset leaves the weight. lifetime: of the weight's decay to there, in whatever
-    `leak` counts; inf if it stays. source: where the numbers come from.
+    `leak` counts; inf if it stays. endurance: median number of steps after which a device stays as it is; inf if none
+    wears out. source: where the numbers come from.
     """
 
     step: float
@@ -113,21 +127,24 @@ class PulseLaw:
     stuck_range: float = 1.0
     reset: float = 0.0
     lifetime: float = math.inf
+    endurance: float = math.inf
     source: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class PulsedDevices:
-    """The devices of an array: 32 bytes each.
+    """The devices of an array: 32 bytes each, 36 if they wear.
 
-    parameters: (rows, columns, 6): w_min, w_max, the size of a step up and down at y = 1, and what y needs up and down:
-    g / w_ref, ±2 a G / (w_max - w_min), or g. reset: (rows, columns). decay: 1 / lifetime, (rows, columns).
+    parameters: (rows, 6, columns): w_min, w_max, the size of a step up and down at y = 1, and what y needs up and down:
+    g / w_ref, ±2 a G / (w_max - w_min), or g. reset: (rows, columns). decay: 1 / lifetime, (rows, columns). endurance:
+    steps until a device is worn out, (rows, columns), or (rows, 0) if none wears.
     """
 
     law: PulseLaw
     parameters: Float32Array
     reset: Float32Array
     decay: Float32Array
+    endurance: NDArray[np.uint32]
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -137,12 +154,12 @@ class PulsedDevices:
     @property
     def w_min(self) -> Float32Array:
         """Lower bounds, (rows, columns)."""
-        return self.parameters[..., 0]
+        return self.parameters[:, 0]
 
     @property
     def w_max(self) -> Float32Array:
         """Upper bounds, (rows, columns)."""
-        return self.parameters[..., 1]
+        return self.parameters[:, 1]
 
     @property
     def stuck(self) -> NDArray[np.bool_]:
@@ -184,28 +201,56 @@ def draw_devices(law: PulseLaw, rows: int, columns: int, *, seed: int = 0) -> Pu
         bend = np.divide(bend, ahead, out=np.zeros_like(bend), where=ahead != 0)
     stuck = rng.random((rows, columns)) < law.stuck
     place = rng.uniform(np.maximum(w_min, -law.stuck_range), np.minimum(w_max, law.stuck_range))
-    parameters = np.stack([w_min, w_max, *scale, *bend], axis=-1).astype(np.float32)
-    parameters[stuck, :2] = place[stuck, None]
-    parameters[stuck, 2:4] = 0.0
+    parameters = np.stack([w_min, w_max, *scale, *bend], axis=1).astype(np.float32)
+    parameters[:, :2] = np.where(stuck[:, None], place[:, None], parameters[:, :2])
+    parameters[:, 2:4] *= ~stuck[:, None]
     lifetime = np.maximum(1 + normal(spread.lifetime), 0.0) * min(law.lifetime, 1e30)
+    endurance = np.empty((rows, 0))
+    home = np.clip(law.reset + normal(spread.reset), parameters[:, 0], parameters[:, 1])
+    if law.endurance < math.inf:
+        endurance = np.clip(law.endurance * np.exp(normal(spread.endurance)), 1, 2**31 - 1)
     return PulsedDevices(
         law,
         parameters,
-        reset=np.clip(law.reset + normal(spread.reset), parameters[..., 0], parameters[..., 1]).astype(np.float32),
+        reset=home.astype(np.float32),
         decay=(1 / np.maximum(lifetime, 1.0)).astype(np.float32),
+        endurance=endurance.astype(np.uint32),
     )
 
 
-def symmetry_points(devices: PulsedDevices) -> Float32Array:
+def soft_bounds(pulses: float, alpha: float, low: float = -1.0, high: float = 1.0, **others: Any) -> PulseLaw:
+    """Return the law with soft bounds whose mean device goes from `low` < 0 to `high` in so many pulses up.
+
+    w(p) = low + B (1 - exp(-alpha p)), B = (high - low) / (1 - exp(-alpha pulses)), the parametrisation of aihwkit's
+    SoftBoundsPmaxDevice; here the steps follow it exactly. Down it decays to `low` at the same rate. others: further
+    fields of the law.
+    """
+    w_max = low + (high - low) / -math.expm1(-alpha * pulses)
+    if not low < 0 < w_max:
+        raise ValueError(f"soft bounds at {low:g} and {w_max:g}: give a range with 0 inside")
+    reach = max(w_max, -low)
+    return PulseLaw(
+        step=-math.expm1(-alpha) * reach,
+        w_max=w_max,
+        w_min=low,
+        up_down=(w_max + low) / reach,
+        curve=Linear(1.0, 1.0, own_bound=True),
+        **others,
+    )
+
+
+def symmetry_points(devices: PulsedDevices, *, std: float = 0.0, seed: int = 0) -> Float32Array:
     """Return the weights at which a step up is as large as one down, (rows, columns), for linear laws with g > 0.
 
-    This is what a reference device is set to, so that a synapse read against it doesn't drift under equal pulses.
+    This is what a reference device is set to, so that a synapse read against it doesn't drift under equal pulses. std:
+    how far references miss it, 0.05 in aihwkit.
     """
     if not isinstance(devices.law.curve, Linear):
         raise TypeError(f"no closed form of the symmetry point of {devices.law.curve}")
-    up, down, bend_up, bend_down = np.moveaxis(devices.parameters[..., 2:].astype(np.float64), -1, 0)
+    up, down, bend_up, bend_down = devices.parameters[:, 2:].astype(np.float64).swapaxes(0, 1)
     slope = up * bend_up - down * bend_down
     point = np.divide(up - down, slope, out=devices.w_max.astype(np.float64), where=slope > 0)
+    point += std * np.random.default_rng(seed).standard_normal(point.shape)
     return point.astype(np.float32)
 
 
@@ -250,7 +295,9 @@ def pulse(devices: PulsedDevices, state: Weights, counts: ArrayLike, *, seed: in
     given = np.asarray(counts)
     if given.shape != devices.shape or given.dtype.kind not in "iu":
         raise ValueError(f"pulses of type {given.dtype} and shape {given.shape}: give integers of {devices.shape}")
-    kernels.step(given.astype(np.int64), seed, number, *kernel_arrays(devices, state))
+    with _threads(int(np.abs(given).sum())):
+        none = (np.zeros((0, size), np.uint32) for size in devices.shape)
+        kernels.advance(given.astype(np.int32), *none, seed, kernels.PULSE, number, *_kernel_arrays(devices, state))
 
 
 def outer_update(
@@ -271,21 +318,32 @@ def outer_update(
     Neurosci. 10, 333 (2016)). See `trains`.
 
     rows: (vectors, rows). columns: (vectors, columns). rate: in weights over the product of their units. number: of
-    the first vector; vector k of a call hears the noise of number + k.
+    the first vector; a next call has number + vectors.
     """
     up, across = np.atleast_2d(np.asarray(rows, np.float64)), np.atleast_2d(np.asarray(columns, np.float64))
     if up.shape[0] != across.shape[0] or (up.shape[1], across.shape[1]) != devices.shape:
         raise ValueError(f"an update of shapes {up.shape} and {across.shape} does not fit an array of {devices.shape}")
-    packed = kernel_arrays(devices, state)
     block = max(_BLOCK // max(devices.shape), 1)
     for first in range(0, up.shape[0], block):
         some = slice(first, first + block)
-        row_bits, column_bits = trains(
-            up[some], across[some], rate / devices.law.step, longest=longest, seed=seed, number=number + first
-        )
-        most = int(np.bitwise_count(column_bits & ~kernels.SIGN).sum(axis=1).max(initial=0))
-        starts, members = kernels.by_slot(column_bits, most)
-        kernels.outer(row_bits, starts, members, seed, number + first, *packed)
+        at = {"seed": seed, "number": number + first}
+        bits = trains(up[some], across[some], rate / devices.law.step, longest=longest, **at)
+        coincide(devices, state, *bits, **at)
+
+
+def coincide(
+    devices: PulsedDevices,
+    state: Weights,
+    rows: NDArray[np.uint32],
+    columns: NDArray[np.uint32],
+    *,
+    seed: int = 0,
+    number: int = 0,
+) -> None:
+    """Step devices wherever the trains of their row and column, (vectors, lines), both have a pulse, as in `trains`."""
+    with _threads(state.hidden.size * len(rows)):
+        none = np.zeros((devices.shape[0], 0), np.int32)
+        kernels.advance(none, rows, columns, seed, kernels.UPDATE, number, *_kernel_arrays(devices, state))
 
 
 def trains(
@@ -314,16 +372,34 @@ def trains(
     most = abs(steps) * high * wide
     slots = np.clip(np.ceil(most), 1, longest).astype(np.int64)
     chance = np.sqrt(most / slots)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        row_chance = np.nan_to_num((chance / high)[:, None] * (rows if steps > 0 else -rows))
-        column_chance = np.nan_to_num((chance / wide)[:, None] * columns)
+
+    def fired(values: NDArray[np.float64], largest: NDArray[np.float64], purpose: int) -> NDArray[np.uint32]:
+        gain = np.divide(chance, largest, out=np.zeros_like(chance), where=largest > 0)
+        each = (gain[:, None] * values).astype(np.float32)
+        with _threads(each.size):
+            return kernels.fire(each, slots, seed, purpose, number)
+
     return (
-        kernels.fire(row_chance, slots, seed, kernels.ROW_TRAIN, number),
-        kernels.fire(column_chance, slots, seed, kernels.COLUMN_TRAIN, number),
+        fired(rows if steps > 0 else -rows, high, kernels.ROW_TRAIN),
+        fired(columns, wide, kernels.COLUMN_TRAIN),
     )
 
 
-def kernel_arrays(devices: PulsedDevices, state: Weights) -> tuple[Any, ...]:
+@contextmanager
+def _threads(work: int) -> Iterator[None]:
+    """Take one thread for little work; the result is the same."""
+    before = numba.get_num_threads()
+    if work > _FEW or before == 1:
+        yield
+        return
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
+
+
+def _kernel_arrays(devices: PulsedDevices, state: Weights) -> tuple[Any, ...]:
     """Return what the kernels take of the array: state, devices, law and its constants."""
     law, cycle, curve = devices.law, devices.law.cycle, devices.law.curve
     kind, up, down = kernels.LINEAR, 0.0, 0.0
@@ -335,4 +411,4 @@ def kernel_arrays(devices: PulsedDevices, state: Weights) -> tuple[Any, ...]:
         kind = kernels.POWER
     sizes = (cycle.std * (not cycle.additive), cycle.std * cycle.additive, cycle.std * cycle.floor)
     constants = np.array([*sizes, cycle.std * cycle.slope, law.write_noise * law.step, up, down], np.float32)
-    return state.hidden, state.visible, state.pulses, devices.parameters, kind, constants
+    return state.hidden, state.visible, state.pulses, devices.endurance, devices.parameters, kind, constants

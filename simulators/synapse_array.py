@@ -6,10 +6,12 @@ of `READ_WIDTH` to the device; products are taken at voltages at which no model 
 V^2 G t, with the conductances that the request leaves.
 
 Devices of a pulse law know no voltage. Here, by assumption, a pulse of at least the threshold is one step, up if the
-row is above the column, whatever its width, and a weaker one does nothing. Conductance is linear in the weight: g_min
-and g_max belong to the bounds that lie `REACH` standard deviations of their spread beyond the mean ones.
+row is above the column, whatever its width, and a weaker one does nothing; they wear and leak only as asked for.
+Conductance is linear in the weight: g_min and g_max belong to the bounds that lie `REACH` standard deviations of their
+spread beyond the mean ones.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import ModuleType
@@ -46,8 +48,7 @@ from labneuro.simulators import (
 from labneuro.simulators.line_resistance import Lines, effective_conductances
 from labneuro.simulators.noise import normal_pairs
 from labneuro.simulators.presets import PRESETS
-from labneuro.simulators.pulse_laws import kernel_arrays
-from labneuro.units import Current, FloatArray, Fraction, Resistance, Unit, Voltage
+from labneuro.units import Current, Duration, FloatArray, Fraction, Resistance, Unit, Voltage
 
 READ_WIDTH = 250e-9
 """Duration of a read, s: that of aihwkit's model of phase-change memory."""
@@ -71,7 +72,8 @@ FAMILIES: dict[str, ModuleType] = {
 }
 """Device models whose pulses have any amplitude and width, by name."""
 
-_BLOCK = 128  # vectors whose trains are laid out at a time
+_BLOCK = 2**20  # pulses of an update, devices times vectors, that are laid out at a time
+_TICKS = 1e6  # steps in which a weight leaks during its lifetime
 
 
 def _known(device: str) -> str:
@@ -94,12 +96,22 @@ class _LawDevices:
     """Devices of a pulse law behind a threshold, V; conductances from `low` to `high`, S."""
 
     def __init__(
-        self, law: pulse_laws.PulseLaw, shape: tuple[int, int], seed: int, threshold: float, low: float, high: float
+        self,
+        law: pulse_laws.PulseLaw,
+        shape: tuple[int, int],
+        seed: int,
+        threshold: float,
+        low: float,
+        high: float,
+        now: float,
     ) -> None:
         self.threshold = threshold
+        self.leaked_at = now
+        self._lifetime = law.lifetime
         self.number = 0
         self._seed = seed
-        self._devices = pulse_laws.draw_devices(law, *shape, seed=seed)
+        ticking = replace(law, lifetime=_TICKS if law.lifetime < math.inf else math.inf)
+        self._devices = pulse_laws.draw_devices(ticking, *shape, seed=seed)
         self.state = pulse_laws.settle(self._devices, self._devices.reset, seed=seed)
         least, most = (w * (1 + REACH * sd) for w, sd in ((law.w_min, law.spread.w_min), (law.w_max, law.spread.w_max)))
         self._slope = (high - low) / (most - least)
@@ -108,30 +120,34 @@ class _LawDevices:
     def give(
         self, counts: NDArray[np.int64], volts: float | FloatArray, width: float, gate: float | None, now: float
     ) -> None:
+        self._leak(now)
         steps = counts * np.where(np.abs(volts) >= self.threshold, np.sign(volts), 0).astype(np.int64)
         if steps.any():
             pulse_laws.pulse(self._devices, self.state, steps, seed=self._seed, number=self.number)
             self.number += 1
 
-    def fire(self, rows: TrainArray, columns: TrainArray, volts: float) -> NDArray[Any]:
+    def fire(self, rows: TrainArray, columns: TrainArray, volts: float, now: float) -> NDArray[Any]:
         """Let devices step where trains coincide, and return how often each did, (rows, columns)."""
         if abs(volts) < self.threshold:
             return coincidences(rows, columns)
+        self._leak(now)
         before = self.state.pulses.copy()
         up = rows if volts > 0 else rows ^ pulse_kernels.SIGN
-        packed = kernel_arrays(self._devices, self.state)
-        for first in range(0, len(rows), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            most = int(np.bitwise_count(columns[block] & ~pulse_kernels.SIGN).sum(axis=1).max())
-            starts, members = pulse_kernels.by_slot(columns[block], most)
-            pulse_kernels.outer(up[block], starts, members, self._seed, self.number + first, *packed)
+        pulse_laws.coincide(self._devices, self.state, up, columns, seed=self._seed, number=self.number)
         self.number += len(rows)
         return self.state.pulses - before
 
     def conductance(self, now: float) -> tuple[NDArray[np.float32], None]:
+        self._leak(now)
         mean = self.state.visible * np.float32(self._slope)
         mean += np.float32(self._offset)
         return np.maximum(mean, 0, out=mean), None
+
+    def _leak(self, now: float) -> None:
+        """Let the weights decay, at a thousandth of their lifetime or more at once: less would be lost in rounding."""
+        if now - self.leaked_at >= self._lifetime / 1000:
+            pulse_laws.leak(self._devices, self.state, (now - self.leaked_at) / self._lifetime * _TICKS)
+            self.leaked_at = now
 
     def read(self, which: NDArray[np.bool_], voltage: float, now: float) -> FloatArray:
         self.give(which.astype(np.int64), voltage, READ_WIDTH, None, now)
@@ -142,6 +158,7 @@ class _FamilyDevices:
     """Devices of one of the `FAMILIES`, some of them stuck as they were made."""
 
     number = 0
+    leaked_at = 0.0
 
     def __init__(self, family: ModuleType, shape: tuple[int, int], seed: int, stuck: float, now: float) -> None:
         self._family = family
@@ -155,10 +172,47 @@ class _FamilyDevices:
     ) -> None:
         which = np.flatnonzero((counts > 0) & ~self._stuck)
         amplitudes = np.broadcast_to(volts, self._shape).ravel()[which]
+        self._pulse(which, amplitudes, counts.ravel()[which], width, gate, now)
+
+    def fire(
+        self,
+        rows: TrainArray,
+        columns: TrainArray,
+        scheme: Scheme,
+        volts: float,
+        width: float,
+        gate: float | None,
+        now: float,
+    ) -> None:
+        """Let each device see what `train_exposures` says of one vector after the other, in one pass."""
+        at_once = max(_BLOCK // self._stuck.size, 1)
+        for first in range(0, len(rows), at_once):
+            r, c = (trains[first : first + at_once] for trains in (rows[:, :, None], columns[:, None]))
+            seen = np.bitwise_count(r & c & ~pulse_kernels.SIGN)[:, None].astype(np.int16)
+            parts = np.ones(1)
+            if scheme != "1T1R":
+                alone = sum(np.bitwise_count(lines & ~pulse_kernels.SIGN).astype(np.int16)[:, None] for lines in (r, c))
+                seen = np.concatenate([seen, alone - 2 * seen, alone], axis=1)
+                parts = np.array([1, 1 / 2, -1 / 2])
+            seen *= ~self._stuck
+            vector, part, row, column = np.nonzero(seen)
+            signs = np.where(r[vector, row, 0] >> 31 == c[vector, 0, column] >> 31, volts, -volts)
+            counts = seen[vector, part, row, column].astype(np.int64)
+            self._pulse(row * self._shape[1] + column, parts[part] * signs, counts, width, gate, now)
+
+    def _pulse(
+        self,
+        which: NDArray[np.int64],
+        amplitudes: FloatArray,
+        counts: NDArray[np.int64],
+        width: float,
+        gate: float | None,
+        now: float,
+    ) -> None:
         limit = {}
         if gate is not None and self._family is filamentary_memory:
             limit["compliance"] = GATE_SLOPE * (gate - GATE_THRESHOLD)
-        self._family.pulse(self._devices, self.state, which, amplitudes, width, counts.ravel()[which], now, **limit)
+        self._family.pulse(self._devices, self.state, which, amplitudes, width, counts, now, **limit)
 
     def conductance(self, now: float) -> tuple[FloatArray, FloatArray]:
         mean, sigma = self._family.conductance(self._devices, self.state, slice(None), now)
@@ -188,6 +242,8 @@ class EmulatedSynapseArray(SynapseArray):
         g_min: Conductance = 1e-6,
         g_max: Conductance = 40e-6,
         stuck: Annotated[Fraction, Ge(0), Le(1)] = 0.0,
+        endurance: Annotated[int, Ge(0)] = 0,
+        lifetime: Annotated[Duration, Ge(0)] = 0.0,
         read_noise: Annotated[Fraction, Ge(0)] = 0.0,
         line_resistance: Annotated[Resistance, Ge(0)] = 0.0,
         dac_bits: Bits = 0,
@@ -209,6 +265,9 @@ class EmulatedSynapseArray(SynapseArray):
                 (2022).
             g_max: Largest conductance of devices of a pulse law.
             stuck: Part of the devices that no pulse moves.
+            endurance: Median number of steps after which a device of a pulse law stays where it is; 0 for any number.
+            lifetime: Time constant with which a device of a pulse law goes back to its weight after a reset, 0 if it
+                doesn't.
             read_noise: Relative noise of each device at each read, beside that of its family.
             line_resistance: Of a row or column from one device to the next, for reads and products; 0 for none.
             dac_bits: Resolution of the voltages of products, 0 for an ideal one.
@@ -218,6 +277,8 @@ class EmulatedSynapseArray(SynapseArray):
         """
         if not g_min < g_max:
             raise ValueError(f"g_min: {g_min:g} S is not below g_max, {g_max:g} S")
+        if device in FAMILIES and (endurance or lifetime):
+            raise ValueError(f"endurance and lifetime: {device} has its own; they are settings of pulse laws")
         self._clock = clock
         self._seed = seed
         self._device = device
@@ -227,8 +288,9 @@ class EmulatedSynapseArray(SynapseArray):
         if device in FAMILIES:
             self._devices = _FamilyDevices(FAMILIES[device], self._shape, seed, stuck, clock.now())
         else:
-            law = replace(PRESETS[_known(device)], stuck=stuck)
-            self._devices = _LawDevices(law, self._shape, seed, threshold, g_min, g_max)
+            lasts = {"endurance": endurance or math.inf, "lifetime": lifetime or math.inf}
+            law = replace(PRESETS[_known(device)], stuck=stuck, **lasts)
+            self._devices = _LawDevices(law, self._shape, seed, threshold, g_min, g_max, clock.now())
         self._read_noise = read_noise
         self._lines = Lines(line_resistance, line_resistance) if line_resistance else None
         self._dac = dac_bits, dac_range
@@ -306,14 +368,18 @@ class EmulatedSynapseArray(SynapseArray):
         if (rows.shape[1], columns.shape[1]) != self._shape or len(rows) != len(columns):
             raise ValueError(f"trains of {rows.shape} and {columns.shape} don't fit an array of {self._shape}")
         row, column = (np.repeat(trains, pulses.count, axis=0) for trains in (rows, columns))
-        devices, volts, width, passive = self._devices, pulses.amplitude, pulses.width, self._scheme != "1T1R"
-        if isinstance(devices, _LawDevices) and not (passive and abs(volts) / 2 >= devices.threshold):
-            if gate is None or gate > GATE_THRESHOLD:
-                self._fire(devices, row, column, volts, width)
-        else:
-            for r, c in zip(row[:, None], column[:, None], strict=True):
-                signs = np.where(c >> 31 == r.T >> 31, 1.0, -1.0)
-                self._give(train_exposures(r, c, self._scheme), volts * signs, width, gate)
+        devices, volts, width, scheme = self._devices, pulses.amplitude, pulses.width, self._scheme
+        if gate is None or gate > GATE_THRESHOLD:
+            now = self._clock.now()
+            if isinstance(devices, _FamilyDevices):
+                devices.fire(row, column, scheme, volts, width, gate, now)
+                self._count(train_exposures(row, column, scheme), volts, width, now)
+            elif scheme == "1T1R" or abs(volts) / 2 < devices.threshold:
+                self._fire(devices, row, column, volts, width, now)
+            else:
+                for r, c in zip(row[:, None], column[:, None], strict=True):
+                    signs = np.where(c >> 31 == r.T >> 31, 1.0, -1.0)
+                    self._give(train_exposures(r, c, scheme), volts * signs, width, gate)
         self._clock.sleep(4.0 * pulse_laws.LONGEST * len(row) * width)
 
     def make_safe(self) -> None:
@@ -324,6 +390,7 @@ class EmulatedSynapseArray(SynapseArray):
         return {
             "devices": {name: values.copy() for name, values in vars(self._devices.state).items()},
             "number": self._devices.number,
+            "leaked_at": self._devices.leaked_at,
             "drawn": self._drawn,
             "spent": self.spent,
         }
@@ -333,6 +400,7 @@ class EmulatedSynapseArray(SynapseArray):
         for name, values in snapshot["devices"].items():
             getattr(self._devices.state, name)[:] = values
         self._devices.number = snapshot["number"]
+        self._devices.leaked_at = snapshot["leaked_at"]
         self._drawn = snapshot["drawn"]
         spent: Spent = snapshot["spent"]
         self._pulses, self._half_selected = spent.pulses.copy(), spent.half_selected.copy()
@@ -348,17 +416,22 @@ class EmulatedSynapseArray(SynapseArray):
         now = self._clock.now()
         for part, counts in seen:
             self._devices.give(counts, part * volts, width, gate, now)
+        self._count(seen, float(np.max(np.abs(volts))), width, now)
+
+    def _count(self, seen: list[Exposure], volts: float, width: float, now: float) -> None:
+        """Count what devices have seen of pulses of `volts`, and its energy."""
         mean, _ = self._devices.conductance(now)
-        square = float(np.max(np.abs(volts))) ** 2
-        self._energy += sum(part**2 * float(np.vdot(counts, mean)) for part, counts in seen) * square * width
+        self._energy += sum(part**2 * float(np.vdot(counts, mean)) for part, counts in seen) * volts**2 * width
         self._pulses += seen[0][1]
         for _, counts in seen[1:]:
             self._half_selected += counts
 
-    def _fire(self, devices: _LawDevices, rows: TrainArray, columns: TrainArray, volts: float, width: float) -> None:
+    def _fire(
+        self, devices: _LawDevices, rows: TrainArray, columns: TrainArray, volts: float, width: float, now: float
+    ) -> None:
         """Do `_give` of `train_exposures` where half a pulse moves nothing, in fewer passes through the array."""
-        both = devices.fire(rows, columns, volts)
-        mean, _ = devices.conductance(0.0)
+        both = devices.fire(rows, columns, volts, now)
+        mean, _ = devices.conductance(now)
         energy = np.vdot(both.astype(np.float32), mean)
         if self._scheme != "1T1R":
             row, column = pulses_of(rows), pulses_of(columns)
