@@ -34,19 +34,21 @@ def span(values: Sequence[FloatArray], margin: float) -> Range:
     return low - margin * (high - low), high + margin * (high - low)
 
 
-def roomy(wanted: Range, before: Range | None) -> Range:
-    """Return a range with room for `wanted` that seldom changes: `before`, if that has room and isn't far too wide.
+def roomy(wanted: Range, before: Range | None, margin: float = 0.0) -> Range:
+    """Return a range with room for `wanted` that seldom changes: `before`, with room to grow where it was outgrown.
 
-    Where `wanted` has outgrown `before`, room to grow is left.
+    It is `wanted` the first time, and where `before` is far too wide. margin: the part of the data's range that
+    `wanted` has beyond them at each end, see `span`; it may be used up.
     """
     if before is None:
         return wanted
     (low, high), (bottom, top) = wanted, before
-    if bottom <= low and high <= top and high - low > _TOO_WIDE * (top - bottom):
-        return before
-    growth = _GROWTH * (high - low)
-    inside = bottom <= low and high <= top
-    return low if inside or low >= bottom else low - growth, high if inside or high <= top else high + growth
+    growth, edge = _GROWTH * (high - low), margin / (1.0 + 2.0 * margin) * (high - low)
+    under, over = low + edge < bottom, high - edge > top
+    bottom, top = low - growth if under else bottom, high + growth if over else top
+    if high - low > _TOO_WIDE * (top - bottom):
+        return bottom, top
+    return (low - growth, high + growth) if under or over else wanted
 
 
 class Axes:

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from labneuro.views.colours import DARK, LIGHT
+from labneuro.views.colours import DARK, LIGHT, Paper
 from labneuro.views.composition import Page, arrange, natural_size
 from labneuro.views.drawing import Picture
 from labneuro.views.figure import save_figure
 from labneuro.views.lettering import Pencil
 from labneuro.views.panels import CurvePanel, Panel
 from labneuro.views.plain_text import as_csv
-from labneuro.views.qt import QtCore, QtGui, QtWidgets, pg
+from labneuro.views.qt import QtCore, QtGui, pg
 from labneuro.views.wording import is_dark
 
 FILES = "Pictures (*.png *.svg *.pdf);;Values (*.csv)"
@@ -26,15 +26,15 @@ _NEAR = 24  # pixels from the cursor within which a point is read
 class Canvas(pg.GraphicsView):
     """Panels that change. said: emitted with what lies under the cursor, in words.
 
-    panels: those that are shown, as they were given. dark: whether on dark ground; None: as the system has it.
+    panels: those that are shown, as they were given.
     """
 
     said = QtCore.Signal(str)
 
     def __init__(self) -> None:
         self.panels: Sequence[Panel] = ()  # before all others: Qt resizes what it makes
-        self.dark: bool | None = None
         self._page: Page | None = None
+        self._on: Paper | None = None
         self._layout: object = None
         self._turned: set[str] = set()
         super().__init__(background=LIGHT.ground)  # pyright: ignore[reportArgumentType] - any colour does
@@ -86,11 +86,6 @@ class Canvas(pg.GraphicsView):
             if picture.content is not None:
                 picture.content.axes.release()
 
-    def set_dark(self, dark: bool | None) -> None:
-        """Draw on dark or light ground; None: as the system has it."""
-        self.dark = dark
-        self._paint_ground()
-
     def resizeEvent(self, ev: QtGui.QResizeEvent | None) -> None:  # noqa: N802 - Qt's name
         """Lay the panels out on the new size."""
         super().resizeEvent(ev)
@@ -99,7 +94,7 @@ class Canvas(pg.GraphicsView):
     def changeEvent(self, event: QtCore.QEvent) -> None:  # noqa: N802
         """Take the colours of the new palette."""
         super().changeEvent(event)
-        if event.type() == QtCore.QEvent.Type.ApplicationPaletteChange:
+        if event.type() == QtCore.QEvent.Type.PaletteChange and self._on not in {None, self._paper}:
             self._paint_ground()
 
     def mouseMoveEvent(self, ev: QtGui.QMouseEvent) -> None:  # noqa: N802
@@ -130,14 +125,15 @@ class Canvas(pg.GraphicsView):
 
     @property
     def _pencil(self) -> Pencil:
-        return Pencil(self.devicePixelRatioF(), DARK if self._on_dark else LIGHT, lasting=False)
+        return Pencil(self.devicePixelRatioF(), self._paper, lasting=False)
 
     @property
-    def _on_dark(self) -> bool:
-        return is_dark(QtWidgets.QApplication.palette()) if self.dark is None else self.dark
+    def _paper(self) -> Paper:
+        return DARK if is_dark(self.palette()) else LIGHT
 
     def _paint_ground(self) -> None:
-        self.setBackground((DARK if self._on_dark else LIGHT).ground)
+        self._on = self._paper
+        self.setBackground(self._on.ground)
         self._layout = None
         self.show_panels(self.panels)
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import ceil, lcm
 from string import ascii_lowercase
 
-import numpy as np
-
 from labneuro.views.drawing import Picture
 from labneuro.views.lettering import HEADLINE, Pencil, add_entry, legend_item, markup
 from labneuro.views.panels import Panel, StateMapPanel, TablePanel
@@ -155,7 +153,7 @@ def compose(rows: Sequence[Row], size: Size, ratio: float = 1.0) -> pg.GraphicsV
 def _legend(kinds: Sequence[PointKind], width: int, pencil: Pencil) -> pg.LegendItem:
     legend = legend_item(_legend_columns(kinds, width), pencil.paper, framed=False)
     for kind in kinds:
-        add_entry(legend, markers(kind, np.empty((0, 2)), pencil), kind.meaning)
+        add_entry(legend, markers(pencil, symbol=kind.symbol, brush=pg.mkBrush(kind.colour)), kind.meaning)
     return legend
 
 

@@ -17,8 +17,10 @@ from labneuro.views.panels import Curve, CurvePanel, Level
 from labneuro.views.placement import Box, Crowd
 from labneuro.views.qt import pg
 
-# A plot of usual size, in pixels: places of labels are chosen for it and hold for others.
-_WIDTH, _HEIGHT = 450.0, 220.0
+_Size = tuple[float, float]
+_USUAL: _Size = (450.0, 220.0)
+"""Width and height of a plot in a figure, in pixels: places of labels are chosen for it and hold for others."""
+_X_MARGIN, _Y_MARGIN = 0.02, 0.06  # of the range of the data, left free at each end
 
 
 class CurvePicture:
@@ -29,6 +31,7 @@ class CurvePicture:
         self._x: Range | None = None
         self._y: Range | None = None
         self._arranged: object = None
+        self._box, self._size = plot.getViewBox(), _USUAL
         self.panel = panel
         series = pencil.paper.series_colour
         self._curves = [
@@ -40,6 +43,8 @@ class CurvePicture:
         self._new_legend = partial(_legend, plot, self._curves, panel, pencil)
         self._levels = [_LevelItems(plot, level.label, pencil) for level in panel.levels]
         self.show(panel)
+        if not pencil.lasting:
+            self._box.sigResized.connect(self._fit)
 
     def show(self, panel: CurvePanel) -> None:
         """Show another panel of the same form."""
@@ -50,6 +55,13 @@ class CurvePicture:
         arranged = self._x, self._y, tuple(level.value for level in panel.levels)
         if arranged != self._arranged:
             self._arranged = arranged
+            self._arrange(self._x, self._y)
+
+    def _fit(self) -> None:
+        """Put legend and labels where there is room for them now."""
+        size = self._box.width(), self._box.height()
+        if min(size) > 1 and self._x is not None and self._y is not None:
+            self._size = size
             self._arrange(self._x, self._y)
 
     def read(self, x: float, y: float, reach: tuple[float, float]) -> str:
@@ -72,12 +84,13 @@ class CurvePicture:
         panel = self.panel
         crowd = _crowd(panel, x, y)
         columns = 1 if len(self._labels) < 5 else 2
-        corner = _legend_box(self._labels, columns, crowd)
+        corner = _legend_box(self._labels, columns, crowd, self._size)
         if self._labels and panel.y_range is None and crowd.hidden(corner):
-            columns = max(int(0.9 / _legend_size(self._labels, 1)[0]), 1)
-            y = y[0], y[0] + (y[1] - y[0]) / (1.0 - _legend_size(self._labels, columns)[1])
+            columns = max(int(0.9 / _legend_size(self._labels, 1, self._size)[0]), 1)
+            height = min(_legend_size(self._labels, columns, self._size)[1], 0.5)
+            y = y[0], y[0] + (y[1] - y[0]) / (1.0 - height)
             crowd = _crowd(panel, x, y)
-            corner = _legend_box(self._labels, columns, crowd)
+            corner = _legend_box(self._labels, columns, crowd, self._size)
         self.axes.show(x, y)
         if self._labels:
             if self._legend is None or self._legend.columnCount != columns:
@@ -87,7 +100,7 @@ class CurvePicture:
             self._legend.setOffset((-8 if corner[0] > 0 else 8, -6 if corner[1] == 0 else 6))
             crowd.add_box(corner)
         for items, level in zip(self._levels, panel.levels, strict=True):
-            items.show(level, panel, crowd, x, y)
+            items.show(level, panel, crowd, (x, y), self._size)
 
 
 class _CurveItems:
@@ -99,18 +112,17 @@ class _CurveItems:
         if curve.band is not None:
             self._edges = [pg.PlotCurveItem(x, shown(e, log=panel.log_y), connect="finite") for e in curve.band]
             plot.addItem(pg.FillBetweenItem(*self._edges, brush=pg.mkBrush(*colour, 50)))
-        self.line = pg.PlotDataItem(
-            x,
-            shown(curve.y, log=panel.log_y),
-            pen=pencil.pen(colour, line=curve.line),
-            connect="finite",
+        self._pen = partial(pencil.pen, colour, line=curve.line)
+        self.line = pencil.curve(
+            colour,
+            line=curve.line,
             symbol="o" if curve.marker else None,
             symbolSize=6,
             symbolBrush=pg.mkBrush(colour),
             symbolPen=None,
             useCache=not pencil.lasting,  # what lasts is drawn as curves in SVG and PDF, not as pictures
-            antialias=True,
         )
+        self.line.setData(x, shown(curve.y, log=panel.log_y), pen=self._pen(points=len(x)))
         plot.addItem(self.line)
         self._curve = curve
 
@@ -121,7 +133,7 @@ class _CurveItems:
         x = shown(curve.x, log=panel.log_x)
         for item, edge in zip(self._edges, curve.band or (), strict=True):
             item.setData(x, shown(edge, log=panel.log_y), connect="finite")
-        self.line.setData(x, shown(curve.y, log=panel.log_y))
+        self.line.setData(x, shown(curve.y, log=panel.log_y), pen=self._pen(points=len(x)))
 
 
 class _LevelItems:
@@ -134,12 +146,13 @@ class _LevelItems:
         plot.addItem(self._line)
         plot.addItem(self._label, ignoreBounds=True)
 
-    def show(self, level: Level, panel: CurvePanel, crowd: Crowd, x_range: Range, y_range: Range) -> None:
+    def show(self, level: Level, panel: CurvePanel, crowd: Crowd, ranges: tuple[Range, Range], size: _Size) -> None:
         """Write the label at that end and side of the line where it hides the least."""
+        x_range, y_range = ranges
         y = float(shown(np.array([level.value]), log=panel.log_y)[0])
         self._line.setPos(y)
         height = float(_in_unit_square(np.array([y]), y_range)[0])
-        width, above, below = (8.0 + 6.4 * len(level.label)) / _WIDTH, 15.0 / _HEIGHT, 18.0 / _HEIGHT
+        width, above, below = (8.0 + 6.4 * len(level.label)) / size[0], 15.0 / size[1], 18.0 / size[1]
         places = [
             (1.0, 0.85, (1.0 - width, height + 0.005, 1.0, height + above)),
             (0.0, 0.85, (0.0, height + 0.005, width, height + above)),
@@ -167,7 +180,7 @@ def _x_range(panel: CurvePanel, before: Range | None) -> Range:
     if panel.x_range is not None:
         low, high = shown(np.array(panel.x_range), log=panel.log_x)
         return float(low), float(high)
-    return roomy(span([shown(curve.x, log=panel.log_x) for curve in panel.curves], 0.02), before)
+    return roomy(span([shown(curve.x, log=panel.log_x) for curve in panel.curves], _X_MARGIN), before, _X_MARGIN)
 
 
 def _y_range(panel: CurvePanel, before: Range | None) -> Range:
@@ -177,7 +190,7 @@ def _y_range(panel: CurvePanel, before: Range | None) -> Range:
     values = [curve.y for curve in panel.curves]
     values += [edge for curve in panel.curves for edge in curve.band or ()]
     values.append(np.array([level.value for level in panel.levels]))
-    return roomy(span([shown(v, log=panel.log_y) for v in values], 0.06), before)
+    return roomy(span([shown(v, log=panel.log_y) for v in values], _Y_MARGIN), before, _Y_MARGIN)
 
 
 def _in_unit_square(values: FloatArray, limits: Range) -> FloatArray:
@@ -196,17 +209,17 @@ def _crowd(panel: CurvePanel, x_range: Range, y_range: Range) -> Crowd:
     return crowd
 
 
-def _legend_size(labels: Sequence[str], columns: int) -> tuple[float, float]:
+def _legend_size(labels: Sequence[str], columns: int, size: _Size) -> tuple[float, float]:
     """Return width and height of a legend as fractions of the plot's."""
     rows = ceil(len(labels) / columns)
-    return columns * (44.0 + 7.0 * max(map(len, labels))) / _WIDTH, (12.0 + 23.0 * rows) / _HEIGHT
+    return columns * (44.0 + 7.0 * max(map(len, labels))) / size[0], (12.0 + 23.0 * rows) / size[1]
 
 
-def _legend_box(labels: Sequence[str], columns: int, crowd: Crowd) -> Box:
+def _legend_box(labels: Sequence[str], columns: int, crowd: Crowd, size: _Size) -> Box:
     """Return the corner of the plot where a legend hides the least."""
     if not labels:
         return (0.0, 0.0, 0.0, 0.0)
-    width, height = _legend_size(labels, columns)
+    width, height = _legend_size(labels, columns, size)
     left, bottom, right, top = 0.0, 0.0, max(1.0 - width, 0.0), max(1.0 - height, 0.0)
     boxes = [
         (x, y, min(x + width, 1.0), min(y + height, 1.0))

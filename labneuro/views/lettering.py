@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
 from math import ceil
+from typing import Any
 
 from labneuro.views import FigureError
 from labneuro.views.colours import INK, LIGHT, RGB, Paper
@@ -16,6 +17,7 @@ FAMILIES = ("Arial", "Helvetica", "Liberation Sans", "DejaVu Sans")
 HEADLINE, TITLE, LABEL, TICK, NAME = 17, 14, 13, 12, 11
 
 _SHARP = 1000  # pixels of a map at least, so that programs that smooth images in SVG and PDF keep its edges
+_LONG = 500  # points of a line
 _DASHES = {
     "solid": QtCore.Qt.PenStyle.SolidLine,
     "dashed": QtCore.Qt.PenStyle.DashLine,
@@ -95,16 +97,25 @@ class Pencil:
     paper: Paper = LIGHT
     lasting: bool = True
 
-    def pen(self, colour: RGB, width: float = 1.8, line: Line = "solid") -> QtGui.QPen:
+    def pen(self, colour: RGB, width: float = 1.8, line: Line = "solid", points: int = 0) -> QtGui.QPen:
         """Return a pen for lines in plots, whatever the scales of the axes and the device; None for no line.
 
-        width: in logical pixels.
+        width: in logical pixels. points: of the line. A long one in a window is one pixel of the device wide: Qt takes
+        40 times as long for wider ones.
         """
         if line == "none":
             return QtGui.QPen(QtCore.Qt.PenStyle.NoPen)
-        pen = pg.mkPen(colour, width=width * self.ratio, style=_DASHES[line])
+        hair = points > _LONG and not self.lasting
+        pen = pg.mkPen(colour, width=1.0 if hair else width * self.ratio, style=_DASHES[line])
         pen.setJoinStyle(QtCore.Qt.PenJoinStyle.RoundJoin)
         return pen
+
+    def curve(self, colour: RGB, width: float = 1.8, line: Line = "solid", **options: Any) -> pg.PlotDataItem:
+        """Return a curve without points. width: in logical pixels. options: of pyqtgraph."""
+        curve = pg.PlotDataItem(pen=self.pen(colour, width, line), connect="finite", antialias=True, **options)
+        if not self.lasting and line == "solid":  # piece by piece: Qt is slow where a line crosses itself
+            curve.curve.setSegmentedLineMode("on")
+        return curve
 
     def fine(self, cells: int) -> int:
         """Return how many pixels of an image each of so many `cells` along it gets, so that its edges stay sharp."""

@@ -14,6 +14,7 @@ from labneuro.views.panels import SpectrumPanel
 from labneuro.views.qt import pg
 
 _MICROWATT_PER_MEGAHERTZ = 1e12  # in 1 W/Hz
+_MARGIN = 0.03  # of the range of the data, left free below and above
 
 _LABEL = 0.15  # of the width of a plot: what the label of a source takes
 
@@ -49,7 +50,7 @@ class SpectrumPicture:
         self.panel = panel
         traces = [panel.density] if panel.reference is None else [panel.reference, panel.density]
         curves = [shown(_MICROWATT_PER_MEGAHERTZ * trace, log=True) for trace in traces]
-        low, high = self._y = roomy(span(curves, 0.03), self._y)
+        low, high = self._y = roomy(span(curves, _MARGIN), self._y, _MARGIN)
         high += 0.12 * (high - low)
         left, end = span([panel.frequency], 0.0)
         right = end - _LABEL * (end - left)

@@ -4,6 +4,7 @@
 """A quantity on a grid, such as the conductances of an array, as colours beside their scale."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labneuro.progress import number
 from labneuro.views.axes import Axes, Range, roomy
@@ -19,6 +20,7 @@ VIRIDIS: tuple[RGB, ...] = (
 """Colours of values of one sign: nine of viridis, S. van der Walt and N. Smith (2015), which lightens evenly."""
 MISSING: RGB = (225, 225, 225)
 _FEW = 12  # cells along an axis that all get their number
+_COLOURS = 4096  # along a scale: more than 8 bits can tell apart
 
 
 class ValueMapPicture:
@@ -39,9 +41,11 @@ class ValueMapPicture:
                 axis.setTicks(None if ticks is None else [ticks])
                 axis.setStyle(tickLength=0)
         self._limits: Range = panel.range
-        self._scale = _scale(*self._limits)
-        self._bar = _bar(plot, panel, self._limits, self._scale, pencil)
+        scale = _scale(*self._limits)
+        self._table = _table(scale)
+        self._bar = _bar(plot, panel, self._limits, scale, pencil)
         self._draw(panel)
+        self._image.setRect(QtCore.QRectF(-0.5, -0.5, columns, rows))
 
     def show(self, panel: ValueMapPanel) -> None:
         """Show another panel of the same form."""
@@ -50,8 +54,9 @@ class ValueMapPicture:
             return
         limits = panel.range if panel.limits is not None else _kept(panel.range, self._limits)
         if limits != self._limits:
-            self._limits, self._scale = limits, _scale(*limits)
-            self._bar.setColorMap(self._scale)
+            scale = _scale(*limits)
+            self._limits, self._table = limits, _table(scale)
+            self._bar.setColorMap(scale)
             self._bar.setLevels(limits)
         self._draw(panel)
 
@@ -68,16 +73,13 @@ class ValueMapPicture:
 
     def _draw(self, panel: ValueMapPanel) -> None:
         self.panel = panel
-        rows, columns = panel.values.shape
         low, high = self._limits
         known = np.isfinite(panel.values)
         part = np.clip((np.where(known, panel.values, low) - low) / (high - low), 0.0, 1.0)
-        colours = np.asarray(self._scale.mapToByte(part.ravel())).reshape(rows, columns, -1)
-        pixels = np.where(known[..., None], colours[..., :3], MISSING)
-        fine = self._pencil.fine(max(rows, columns))
-        pixels = pixels.astype(np.uint8).repeat(fine, axis=0).repeat(fine, axis=1)
+        pixels = self._table[np.where(known, np.rint(_COLOURS * part), _COLOURS + 1).astype(np.intp)]
+        fine = self._pencil.fine(max(panel.values.shape))
+        pixels = pixels.repeat(fine, axis=0).repeat(fine, axis=1)
         self._image.setImage(pixels, autoLevels=False, levels=(0, 255))
-        self._image.setRect(QtCore.QRectF(-0.5, -0.5, columns, rows))
 
 
 def _kept(wanted: Range, before: Range) -> Range:
@@ -94,6 +96,12 @@ def _scale(low: float, high: float) -> pg.ColorMap:
     if low < 0 < high:
         return pg.ColorMap([0.0, -low / (high - low), 1.0], [SERIES[0], WHITE, SERIES[1]])
     return pg.ColorMap(np.linspace(0.0, 1.0, len(VIRIDIS)), VIRIDIS)
+
+
+def _table(scale: pg.ColorMap) -> NDArray[np.uint8]:
+    """Return the colours of a scale, (_COLOURS + 1, 3), and in one more row that of what is missing."""
+    colours = np.asarray(scale.mapToByte(np.linspace(0.0, 1.0, _COLOURS + 1)))[:, :3]
+    return np.vstack([colours, MISSING]).astype(np.uint8)
 
 
 def _bar(plot: pg.PlotItem, panel: ValueMapPanel, limits: Range, scale: pg.ColorMap, pencil: Pencil) -> pg.ColorBarItem:

@@ -13,6 +13,7 @@ from labneuro.journal import StoreError
 from labneuro.overview import time_of_day
 from labneuro.progress import duration, single
 from labneuro.views.canvas import FILES, Canvas
+from labneuro.views.ground import set_dark
 from labneuro.views.instruments import Instruments
 from labneuro.views.panels import Panel
 from labneuro.views.qt import QtCore, QtGui, QtWidgets
@@ -188,13 +189,6 @@ class RunWindow(QtWidgets.QMainWindow):
         if step == last:
             self._stop_playing()
 
-    def _set_dark(self, dark: bool | None) -> None:
-        """Make the ground of this program dark or light; None: as the system has it."""
-        schemes = QtCore.Qt.ColorScheme
-        scheme = {None: schemes.Unknown, False: schemes.Light, True: schemes.Dark}[dark]
-        QtGui.QGuiApplication.styleHints().setColorScheme(scheme)
-        self.canvas.set_dark(dark)
-
     def _arrange(self) -> None:
         self._trouble_of_panels = ""
         self.resize(1280, 860)
@@ -255,7 +249,7 @@ class RunWindow(QtWidgets.QMainWindow):
         view.addSeparator()
         ground = QtGui.QActionGroup(self)
         for words, dark in (("As the &system", None), ("&Light", False), ("&Dark", True)):
-            action = _add(view, words, "", lambda dark=dark: self._set_dark(dark))
+            action = _add(view, words, "", lambda dark=dark: set_dark(dark))
             action.setCheckable(True)
             action.setChecked(dark is None)
             ground.addAction(action)

@@ -41,11 +41,11 @@ class Words(QtWidgets.QLabel):
     def changeEvent(self, event: QtCore.QEvent) -> None:  # noqa: N802 - Qt's name
         """Take the colours of the new palette."""
         super().changeEvent(event)
-        if event.type() == QtCore.QEvent.Type.ApplicationPaletteChange:
+        if event.type() == QtCore.QEvent.Type.PaletteChange:
             self._colour()
 
     def _colour(self) -> None:
-        palette = QtWidgets.QApplication.palette()
+        palette, own = QtWidgets.QApplication.palette(), QtGui.QPalette()
         ink = alarm_colour(palette) if self._alarm else palette.color(palette.ColorRole.PlaceholderText)
-        palette.setColor(palette.ColorRole.WindowText, ink)
-        self.setPalette(palette)
+        own.setColor(own.ColorRole.WindowText, ink)  # and nothing else, so that the rest follows the system
+        self.setPalette(own)

@@ -5,7 +5,7 @@ from itertools import combinations, permutations
 import numpy as np
 import pytest
 
-from labneuro.views.colours import CLASSES, INK, SERIES, WHITE, ink_on, oklch, state_colours, tint
+from labneuro.views.colours import CLASSES, DARK, INK, LIGHT, SERIES, WHITE, Paper, ink_on, oklch, state_colours, tint
 
 # Vision without one kind of cone, on linear sRGB: G. M. Machado, M. M. Oliveira and L. A. F. Fernandes, "A
 # physiologically-based model for simulation of color vision deficiency" (2009), severity 1.
@@ -121,3 +121,25 @@ def test_letters_are_light_on_dark_and_dark_on_light() -> None:
 def test_a_tint_goes_from_white_to_the_colour() -> None:
     assert tint((10, 20, 30), 0.0) == WHITE
     assert tint((10, 20, 30), 1.0) == (10, 20, 30)
+
+
+def contrast(one, other) -> float:
+    """Return the contrast of two colours, 1 to 21 (WCAG 2.2)."""
+    linear = [
+        np.where(np.array(c) <= 10, np.array(c) / 3294, ((np.array(c) / 255 + 0.055) / 1.055) ** 2.4)
+        for c in (one, other)
+    ]
+    darker, lighter = sorted(float(channels @ [0.2126, 0.7152, 0.0722]) for channels in linear)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("paper", [LIGHT, DARK], ids=["light", "dark"])
+def test_words_can_be_read_on_the_paper_they_are_on(paper: Paper) -> None:
+    assert contrast(paper.ink, paper.ground) > 10
+    assert contrast(paper.grey, paper.ground) > 4.5  # WCAG 2.2, 1.4.3
+
+
+def test_curves_can_be_told_from_dark_ground_and_from_each_other() -> None:
+    assert min(contrast(colour, DARK.ground) for colour in DARK.series) > 3  # WCAG 2.2, 1.4.11
+    assert min(nearest(DARK.series, eye) for eye in EYES.values()) > 3 * NOTICEABLE
+    assert len(DARK.series) == len(SERIES)

@@ -20,6 +20,7 @@ from labneuro.following import Following
 from labneuro.recording import RunWriter
 from labneuro.store import RunFile, journal_of
 from labneuro.units import Current
+from labneuro.views.ground import set_dark
 from labneuro.views.panels import CurvePanel
 from labneuro.views.qt import QtCore, QtGui, QtWidgets
 from labneuro.views.window import RunWindow
@@ -304,15 +305,27 @@ def test_axes_are_turned_logarithmic_and_back_and_zoom_is_kept(
 
 
 @pytest.mark.parametrize("dark", [True, False])
-def test_dark_and_light_grounds_are_readable(run: RunWriter, opened: Callable[..., RunWindow], dark: bool) -> None:
+def test_dark_and_light_grounds_are_readable(
+    qtbot: QtBot, run: RunWriter, opened: Callable[..., RunWindow], dark: bool
+) -> None:
     go_on(run, 5)
     window = opened(run)
-    window.canvas.set_dark(dark)
-    image = window.canvas.grab().toImage()
+    run.write(Noted("overload", "of the bias"))
+    qtbot.waitUntil(window.trouble.isVisible)
+    (action,) = [a for a in window.findChildren(QtGui.QAction) if a.text() == ("&Dark" if dark else "&Light")]
+    action.trigger()
+    for widget in (window.canvas, window):  # the panels, and all around them
+        qtbot.waitUntil(lambda widget=widget: readable(widget.grab().toImage(), dark))
+    colours = window.trouble.palette()
+    assert abs(colours.windowText().color().lightness() - colours.window().color().lightness()) > 80
+    set_dark(None)
+
+
+def readable(image: QtGui.QImage, dark: bool) -> bool:
+    """Return whether light is written on dark, or dark on light."""
     pixels = np.array([[image.pixelColor(x, y).lightness() for x in range(0, 600, 3)] for y in range(0, 400, 3)])
-    ground, ink = np.median(pixels), pixels.min() if not dark else pixels.max()
-    assert (ground < 60) == dark
-    assert abs(float(ground) - float(ink)) > 150
+    ground, ink = float(np.median(pixels)), float(pixels.max() if dark else pixels.min())
+    return (ground < 60) == dark and abs(ground - ink) > 150
 
 
 @pytest.mark.parametrize("size", [(1280, 800), (1920, 1080), (900, 700)])
