@@ -7,7 +7,6 @@ All of it comes from the journal, read as it is written. What is kept is small h
 import time
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy, deepcopy
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -29,8 +28,7 @@ MARKS = 2048
 _LOOK = 0.25  # s between two looks at where the journal lies and who writes it
 
 
-@dataclass(frozen=True)
-class Asking:
+class Asking(NamedTuple):
     """The last time that a part was asked something.
 
     time: of the question, s since 1970. answered: whether there was an answer, or an error. value: the answer. error:
@@ -219,10 +217,11 @@ class Following:
 
     def _mark(self, place: Place) -> None:
         """Put a bookmark at `place`, if there is one to be at this step."""
-        if len(self._marks) == MARKS and self.steps % self._stride == 0:
+        steps = self.steps
+        if len(self._marks) == MARKS and steps % self._stride == 0:
             del self._marks[1::2]
             self._stride *= 2
-        if self.steps % self._stride == 0:
+        if steps % self._stride == 0:
             standing = deepcopy(self.now.standing)
             self._marks.append(_Mark(place, standing, dict(self._asked), dict(self._yielded)))
 

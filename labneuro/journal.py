@@ -315,7 +315,7 @@ class Reader:
     def _begin(self) -> bool:
         """Read the first line; False as long as it isn't complete."""
         complete = self._have(len(MAGIC))
-        start = self._take(0, len(MAGIC))
+        start = bytes(self._take(0, len(MAGIC)))
         if not MAGIC.startswith(start) and not MAGIC_1.startswith(start):
             if start.startswith(MAGIC[:-2]):
                 raise JournalError(f"{self.name} is a journal of another format: update labneuro to read it")
@@ -344,14 +344,14 @@ class Reader:
         except OSError as error:
             raise JournalError(f"{self.name} can't be read: {error.strerror or error}") from error
 
-    def _take(self, start: int, count: int) -> bytes:
+    def _take(self, start: int, count: int) -> bytearray:
         first = self._position + start
-        return bytes(memoryview(self._buffer)[first : first + count])
+        return self._buffer[first : first + count]
 
     def _only_zeros(self, start: int) -> bool:
         """Return whether nothing but zeros follows: room that a power cut left without its data."""
         self._ended = True
-        rest: bytes = self._take(start, len(self._buffer))
+        rest: bytes | bytearray = self._take(start, len(self._buffer))
         while rest == bytes(len(rest)):
             rest = self._read()
             if not rest:

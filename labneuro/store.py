@@ -233,6 +233,9 @@ class _Enclosed:
         self._position = position
         return position
 
+    def tell(self) -> int:
+        return self._position
+
     def read(self, size: int) -> bytes:
         with self._source.reading() as entry:
             part: NDArray[np.uint8] = entry[JOURNAL][self._position : self._position + size]

@@ -84,5 +84,7 @@ class Tail:
             file.close()
 
     def _size(self) -> int:
-        self._reader = None
-        return self._stream.seek(0, os.SEEK_END)
+        here = self._stream.tell()
+        size = self._stream.seek(0, os.SEEK_END)
+        self._stream.seek(here)  # where the reader goes on
+        return size

@@ -27,6 +27,7 @@ _SIGNALS: dict[str, type[Any]] = {
     name: kind for name, kind in vars(signals).items() if isinstance(kind, type) and is_dataclass(kind)
 }
 _STRICT: dict[str, Any] = {"strict_types": True, "unicode_errors": "surrogatepass", "buf_size": 1024}
+_READING: dict[str, Any] = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
 _PLAIN = frozenset({float, int, bool, str, bytes, type(None)})
 _DEEPEST = 10  # extensions within extensions: reading one takes 50 kB of the stack
 _SMALL = 2**10  # bytes
@@ -64,7 +65,7 @@ def pack(value: object) -> bytes:
     return Packer().pack(value)
 
 
-def unpack(data: bytes) -> Any:
+def unpack(data: bytes | bytearray) -> Any:
     """Return the value in `data`; its arrays are new. Raises MalformedError."""
     try:
         return _unpack(data, 0)
@@ -156,16 +157,15 @@ def _readable(dtype: str, raw: bytes) -> bool:
     return dtype[1] != "U" or not raw or np.frombuffer(raw, f"{dtype[0]}u4").max() <= sys.maxunicode
 
 
-def _unpack(data: bytes, depth: int) -> Any:
+def _unpack(data: bytes | bytearray, depth: int) -> Any:
     if depth > _DEEPEST:
         raise ValueError(f"more than {_DEEPEST} extensions within each other")
-    settings: Any = {"strict_map_key": False, "unicode_errors": "surrogatepass"}
     if len(data) > _SMALL:
         # A list is made as long as it claims to be, and so is each list in it: look first whether all is there.
-        scan: Any = msgpack.Unpacker(max_buffer_size=len(data), read_size=len(data), **settings)
+        scan: Any = msgpack.Unpacker(max_buffer_size=len(data), read_size=len(data), **_READING)
         scan.feed(data)
         scan.skip()
-    return cast("Any", msgpack.unpackb(data, ext_hook=partial(_restored, depth + 1), **settings))
+    return cast("Any", msgpack.unpackb(data, ext_hook=_HOOKS[depth], **_READING))
 
 
 def _restored(depth: int, code: int, data: bytes) -> Any:
@@ -191,6 +191,9 @@ def _restored(depth: int, code: int, data: bytes) -> Any:
             return _SIGNALS[name](**cast("dict[str, Any]", values))
         case _:
             raise ValueError(f"no extension {code} of labneuro")
+
+
+_HOOKS = [partial(_restored, depth + 1) for depth in range(_DEEPEST + 1)]
 
 
 def _from_bytes(dtype: str, shape: list[int], layout: Any, raw: bytes, shuffled: bool | None = None) -> NDArray[Any]:

@@ -123,6 +123,20 @@ def test_all_steps_can_be_seen_again_while_the_run_goes_on_and_when_it_is_over(r
         check(again.now, 50)
 
 
+def test_looks_that_take_one_entry_each_arrive_at_the_same(run: RunWriter) -> None:
+    def arrive() -> RunSoFar:
+        followed = Following(run.path)
+        while followed.look(0.0):
+            pass
+        return followed.now
+
+    for number in range(1, 8):
+        step(run, number)
+    check(arrive(), 7)
+    run.finish("finished")
+    check(arrive(), 7)
+
+
 def test_what_is_kept_does_not_grow(tmp_path: Path) -> None:
     with Journal(tmp_path / "a.journal") as journal:
 
