@@ -109,7 +109,7 @@ def test_all_steps_can_be_seen_again_while_the_run_goes_on_and_when_it_is_over(r
     followed = Following(run.path)
     for number in range(1, 51):
         step(run, number)
-        assert not followed.look()
+        assert not followed.look(10.0)
         check(followed.now, number)
     run.finish("finished")
     for again in (followed, caught_up(run.path)):
@@ -277,7 +277,7 @@ def test_a_run_that_leaves_nothing_is_said_to(run: RunWriter) -> None:
         "failed",
         "it ended before it had recorded anything: no file is kept",
     )
-    assert not followed.look()
+    assert not followed.look(10.0)
 
 
 def test_of_a_run_file_without_journal_there_is_the_end(run: RunWriter) -> None:
@@ -307,7 +307,7 @@ def test_entries_that_make_no_run_are_said_to(tmp_path: Path, entry: Entry) -> N
         journal.write(Identified({"bias": "x"}), entry)
     followed = caught_up(tmp_path / "a.journal")
     assert "no journal of a run" in followed.now.standing.problem
-    assert not followed.look()
+    assert not followed.look(10.0)
 
 
 def test_a_run_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:
