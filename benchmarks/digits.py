@@ -1,6 +1,6 @@
 """Digits learned in arrays of emulated devices: every row of the tables in docs/digits.md.
 
-    python benchmarks/digits.py [rules | devices | burr | mnist] [--out FOLDER] [--epochs N]
+    python benchmarks/digits.py [rules | devices | burr | mnist] [--rule RULE] [--out FOLDER] [--epochs N]
 
 rules: each rule on phase-change memory, 5 000 images, 784-100-10. devices: stochastic trains and mixed precision on
 devices that go up and down. burr: the network of Burr et al., IEDM (2014). mnist: all of MNIST, 784-250-10. A row is
@@ -24,8 +24,15 @@ SPARING: dict[str, Any] = {"unit": 20e-6, "rate": 0.1, "fading": 0.6}
 """Small and fading changes: what a change costs in noise grows with the step over the unit."""
 OFTEN: dict[str, Any] = {"upkeep": 10, "saturated": 5e-6, "difference": 5e-6}
 """Pairs written anew long before their end."""
+ONLINE: dict[str, Any] = {"rate": 0.015, "fading": 0.6, "upkeep": 40, "difference": 6e-6}
+"""For rules that draw pulses, on Burr's network."""
 BOTH: dict[str, Any] = {"polarity": "both", "down": -1.3}
-BURR: dict[str, Any] = {"size": (22, 24), "neurons": "tanh"}
+BURR: dict[str, Any] = {"size": (22, 24), "neurons": "tanh", "unit": 40e-6, "rate": 0.1}
+BURR_FOURS = (
+    ("columns = 500 ", "columns = 1000 "),
+    ("columns = 250\n", "columns = 500\n"),
+    ("columns = 20\n", "columns = 40\n"),
+)
 
 STEPS = {"GokmenVlasov": 16.4e-9, "EcRam": 34e-9, "Capacitor": 81e-9, "ReRamES": 17e-9, "ReRamSB": 20e-9}
 """Mean change of a device about the middle of its range by a pulse, S, measured on 64 x 64 of each."""
@@ -61,7 +68,6 @@ def rows(kind: str) -> list[Row]:
         return [
             Row("mixed-precision"),
             Row("direct"),
-            Row("stochastic"),
             Row("stochastic", options={**SPARING, **OFTEN}),
             Row("multi-memristive", "digits-fours"),
             Row("significant-pairs", "digits-fours", options={"upkeep": 400}),
@@ -75,12 +81,15 @@ def rows(kind: str) -> list[Row]:
         ]
     if kind == "burr":
         return [
-            Row("stochastic", "digits-burr", options={**BURR, **SPARING, **OFTEN}),
-            Row("mixed-precision", "digits-burr", options=BURR),
+            Row("stochastic", "digits-burr", options={**BURR, **ONLINE}),
             Row("direct", "digits-burr", options=BURR),
+            Row("mixed-precision", "digits-burr", options=BURR),
+            Row("multi-memristive", "digits-burr", options={**BURR, **ONLINE}, columns=BURR_FOURS),
+            Row("significant-pairs", "digits-burr", options={**BURR, **ONLINE, "upkeep": 400}, columns=BURR_FOURS),
         ]
     sizes = (("columns = 200 ", "columns = 500 "), ("rows = 101 ", "rows = 251 "))
-    return [Row("mixed-precision", options={"data": "mnist", "upkeep": 1000}, columns=sizes)]
+    options = {"data": "mnist", "batch": 50, "rate": 1.5, "fading": 0.8, "upkeep": 250}
+    return [Row("mixed-precision", options=options, columns=sizes)]
 
 
 def recorded(row: Row, options: dict[str, Any], folder: Path) -> Iterator[str]:
@@ -93,7 +102,8 @@ def recorded(row: Row, options: dict[str, Any], folder: Path) -> Iterator[str]:
         raise SystemExit(f"{path}: {result.state}")
     run = RunFile(path)
     steps, exact = run.steps, run.records["float_step"]["held_out"][-1]
-    yield line(steps.count, steps["held_out"][-1], exact, steps["pulses"][-1], steps["energy"][-1]) + f"  {path.name}"
+    train, held_out, pulses, energy = (steps[name][-1] for name in ("train", "held_out", "pulses", "energy"))
+    yield f"{line(steps.count, train, held_out, exact, pulses, energy)}  {path.name}"
 
 
 def unrecorded(row: Row, options: dict[str, Any]) -> Iterator[str]:
@@ -104,20 +114,26 @@ def unrecorded(row: Row, options: dict[str, Any]) -> Iterator[str]:
             if isinstance(record, DigitStep):
                 epoch, step = epoch + 1, record
             elif isinstance(record, FloatStep) and step is not None:
-                yield line(epoch, step.held_out, record.held_out, step.pulses, step.energy)
+                yield line(epoch, step.train, step.held_out, record.held_out, step.pulses, step.energy)
 
 
-def line(epochs: int, held_out: float, exact: float, pulses: int, energy: float) -> str:
-    return f"epochs {epochs:3}  held out {held_out:.4f}  float {exact:.4f}  pulses {pulses:10d}  energy {energy:.2e} J"
+def line(epochs: int, train: float, held_out: float, exact: float, pulses: int, energy: float) -> str:
+    return (
+        f"epochs {epochs:3}  train {train:.4f}  held out {held_out:.4f}  float {exact:.4f}  "
+        f"pulses {pulses:10d}  energy {energy:.2e} J"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("kind", nargs="?", default="rules", choices=["rules", "devices", "burr", "mnist"])
+    parser.add_argument("--rule", help="only its rows")
     parser.add_argument("--out", type=Path, default=Path("runs"))
     parser.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args()
     for row in rows(given.kind):
+        if given.rule not in (None, row.rule):
+            continue
         options = {"rule": row.rule, "epochs": given.epochs, **row.options}
         for result in unrecorded(row, options) if given.kind == "mnist" else recorded(row, options, given.out):
             print(f"{row.rule:18} {row.device or 'phase-change':14} {result}", flush=True)

@@ -55,9 +55,9 @@ Verb = tuple[str, str]
 class RunSoFar:
     """A run as it stands, or stood after some step; for whoever draws it, it is like a `RunFile`.
 
-    standing: its pace, its alarms, what it waits for. players: part of the bench by parameter of the protocol.
-    exchanges: the last time that each part was asked each thing, the latest last. steps, records: tables of every
-    2^k-th record and the last. The other attributes are those of `RunFile`.
+    standing: its pace, its alarms, what it waits for. players: part of the bench, or several, by parameter of the
+    protocol. exchanges: the last time that each part was asked each thing, the latest last. steps, records: tables of
+    every 2^k-th record and the last. The other attributes are those of `RunFile`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -68,7 +68,7 @@ class RunSoFar:
         self.parameters: dict[str, Any] = {}
         self.units: dict[str, str] = {}
         self.parts: dict[str, str] = {}
-        self.players: dict[str, str] = {}
+        self.players: dict[str, str | list[str]] = {}
         self.steps: Columns | Fields = Table(Declared(STEPS, "", []), {}).columns()
         self.records: Mapping[str, Columns | Fields] = {}
         self.exchanges: Mapping[Verb, Asking] = {}
@@ -83,7 +83,8 @@ class RunSoFar:
 
         player: the part, or the parameter of the protocol that it plays.
         """
-        return self.exchanges.get((self.players.get(player, player), verb))
+        part = self.players.get(player, player)
+        return self.exchanges.get((part if isinstance(part, str) else player, verb))
 
     def last(self) -> Mapping[str, Any]:
         """Return the values of the last step; empty if there is none."""

@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from labneuro.datasets import digits as handwritten
+from labneuro.following import RunSoFar
 from labneuro.learning.backpropagation import Backpropagation, Factors
 from labneuro.learning.mixed_precision import MixedPrecision, drawn_pulses, refresh, rounded_pulses
 from labneuro.learning.multi_memristive import SelectionCounter
@@ -19,6 +20,7 @@ from labneuro.roles import SynapseArray
 from labneuro.signals import Pulses, TrainArray
 from labneuro.store import RunFile
 from labneuro.units import Duration, Energy, FloatArray, Fraction, Unit, Voltage, format_quantity
+from labneuro.views.arrays import last_pulses
 from labneuro.views.panels import Curve, CurvePanel, Panel, ValueMapPanel
 
 Rule = Literal["direct", "stochastic", "mixed-precision", "multi-memristive", "significant-pairs"]
@@ -83,6 +85,7 @@ def digits(
     down: Voltage = 2.8,
     downs: Annotated[int, Ge(1)] = 1,
     width: Annotated[Duration, Gt(0)] = 50e-9,
+    settle: Annotated[Duration, Ge(0)] = 1.0,
     read: Annotated[Voltage, Gt(0)] = 0.2,
     upkeep: Annotated[int, Ge(1)] = 100,
     saturated: Annotated[Conductance, Gt(0)] = 8e-6,
@@ -121,6 +124,7 @@ def digits(
         down: Amplitude that resets it, or, of the other sign, lowers it by a step.
         downs: How many pulses of it reset a device.
         width: Width of all pulses.
+        settle: Time for which an array is left alone after pulses: right after one, a device may drift much.
         read: Amplitude of reads and products.
         upkeep: Batches after which arrays are looked through for devices to be written anew.
         saturated: Conductance above which a device's pair is written anew, if the pair is worth less than `difference`.
@@ -138,7 +142,7 @@ def digits(
     _check(rule, devices, shapes, [seen.train.shape[1], *(rows - 1 for rows, _ in shapes[1:]), _CLASSES])
 
     up_pulse, down_pulse = Pulses(up, width), Pulses(down, width, 1 if both else downs)
-    way = _Way(rule, both, unit, step, slots, factor, up_pulse, down_pulse, read)
+    way = _Way(rule, both, unit, step, slots, factor, up_pulse, down_pulse, settle, read)
     held = [_Layer(array, devices // 2, way, rng) for array in layers]
     for layer in held:
         layer.pulse((rng.random(layer.shape) < start / 2) * firsts)
@@ -226,6 +230,7 @@ class _Way:
     factor: float
     up: Pulses
     down: Pulses
+    settle: float
     read: float
 
     @property
@@ -295,6 +300,7 @@ class _Layer:
         if counts.any():
             which = counts.reshape(self._array.shape)
             self._array.pulse(which.astype(np.bool_) if which.max() <= 1 else which, pulses or self._way.up)
+            self._array.wait(self._way.settle)
 
     def read(self, which: NDArray[np.bool_] | None = None) -> FloatArray:
         """Return the conductances of devices, NaN for others."""
@@ -335,6 +341,7 @@ class _Layer:
             trains = _packed(*trains)
         if len(trains[0]):
             self._array.update(*trains, self._way.up)
+            self._array.wait(self._way.settle)
 
     def _move(self, steps: NDArray[np.int64]) -> None:
         """Move pairs, (rows, outputs, pairs), by so many pulses, up where positive."""
@@ -380,7 +387,7 @@ def _packed(rows: TrainArray, columns: TrainArray) -> tuple[TrainArray, TrainArr
     return packed[0], packed[1]
 
 
-def panels(run: RunFile) -> list[Panel]:
+def panels(run: RunFile | RunSoFar) -> list[Panel]:
     """Show recognition beside that of double precision, the pulses spent, and the conductances of each layer."""
     steps = run.steps
     number = np.arange(1, len(steps["held_out"]) + 1, dtype=np.float64)
@@ -393,17 +400,31 @@ def panels(run: RunFile) -> list[Panel]:
         epochs = np.arange(1, len(exact["held_out"]) + 1, dtype=np.float64)
         recognition.append(Curve(epochs, exact["held_out"], "held-out images, double precision", line="dashed"))
     spent = [Curve(number, steps["pulses"].astype(np.float64))]
-    maps = run.records["conductances"]
-    when = "before learning" if len(maps["devices"]) == 1 else "after learning"
-    shapes = maps["shapes"][0]
-    ends = np.cumsum(shapes.prod(axis=1))
     return [
         CurvePanel("Recognition", "Epoch", "", "Digits recognised", "", recognition, y_range=(0.0, 1.0)),
         CurvePanel("Programming", "Epoch", "", "Pulses to all devices", "", spent),
-        *(
-            ValueMapPanel(f"Layer {k}: devices {when}", g.reshape(shape), "Conductance", "S")
-            for k, (g, shape) in enumerate(zip(np.split(maps["devices"][-1], ends[:-1]), shapes, strict=True), start=1)
-        ),
+        *_maps(run),
+    ]
+
+
+def live(run: RunSoFar) -> list[Panel]:
+    """Show the same as far as it is there, and the pulses that each layer was given last."""
+    shown = panels(run) if run.at else _maps(run)
+    for number, part in enumerate(run.players.get("layers", ()), start=1):
+        shown += last_pulses(run, part, f"Layer {number}: last pulses")
+    return shown
+
+
+def _maps(run: RunFile | RunSoFar) -> list[Panel]:
+    if "conductances" not in run.records:
+        return []
+    maps = run.records["conductances"]
+    when = "before learning" if len(maps["devices"]) == 1 else "after learning"
+    shapes = maps["shapes"][0]
+    layers = np.split(maps["devices"][-1], np.cumsum(shapes.prod(axis=1))[:-1])
+    return [
+        ValueMapPanel(f"Layer {k}: devices {when}", g.reshape(shape), "Conductance", "S", (0.0, max(g.max(), 1e-9)))
+        for k, (g, shape) in enumerate(zip(layers, shapes, strict=True), start=1)
     ]
 
 

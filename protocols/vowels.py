@@ -264,6 +264,8 @@ def panels(run: RunFile | RunSoFar) -> list[Panel]:
 
 def live(run: RunSoFar) -> list[Panel]:
     """Show the spectrum with a vowel on the sources, the latest map, recognition and currents."""
+    if not run.at:
+        return []
     shown: list[Panel] = []
     if "emission" in run.records:
         emitted = {name: values[-1] for name, values in run.records["emission"].items()}

@@ -277,9 +277,11 @@ def panels_so_far(run: RunSoFar) -> tuple[Sequence[Panel], str]:
     try:
         protocol = registry.load_protocol(run.protocol)
         module = sys.modules.get(protocol.__module__)
-        show = getattr(module, "live", None) or getattr(module, "panels", None)
-        if show is not None and run.at:
-            return show(run), ""
+        live, panels = (getattr(module, name, None) for name in ("live", "panels"))
+        if live is not None:
+            return live(run), ""
+        if panels is not None and run.at:
+            return panels(run), ""
     except registry.RegistryError:
         pass  # it is not installed here: its step fields are shown
     except Exception as error:  # noqa: BLE001 - the panels are the protocol's code

@@ -67,6 +67,7 @@ def test_every_rule_learns(rule, devices):
     assert held_out(learn(rule, devices, epochs=2, upkeep=40)) > 0.2
 
 
+@pytest.mark.nightly
 def test_trains_on_devices_that_go_up_and_down_learn_as_double_precision_does():
     layers, options = both_ways()
     records = learn("stochastic", layers=layers, epochs=3, **options)
@@ -87,19 +88,35 @@ def test_every_other_rule_learns_with_devices_that_go_up_and_down(rule, devices)
 def test_trains_move_weights_along_the_outer_product_whatever_its_signs(polarity):
     clock, up = VirtualClock(), polarity == "up"
     device = {"device": "phase-change", "scheme": "1T1R"} if up else {"device": "GokmenVlasov"}
-    array = EmulatedSynapseArray(clock, rows=2, columns=40, **device)
+    array = EmulatedSynapseArray(clock, rows=2, columns=400, **device)
     down = Pulses(2.8 if up else -1.3, 50e-9)
     way = _Way("stochastic", not up, 1e-6, 1.5e-6 if up else 16.4e-9, 31, 3.0, Pulses(1.3, 50e-9), down, 0.0, 0.2)
     layer = _Layer(array, 1, way, np.random.default_rng(0))
-    x, d, images = np.array([1.0, -0.5]), np.tile([1.0, -1.0], 10), 2000
+    x, d, images = np.array([1.0, -0.5]), np.tile([1.0, -1.0], 100), 500 if up else 4000
     before = layer.weights(array.conductances(0.2))
     layer.learn(Factors(np.tile(x, (images, 1)), np.tile(d, (images, 1))), 5 * way.pulse / images)
     change = layer.weights(array.conductances(0.2)) - before
     along = (change * np.sign(x)[:, None] * d).mean(axis=1) / way.pulse
     if up:  # the steps of phase-change memory are not equal
         assert along[0] > along[1] > 0
-    else:  # a row fires 560 (280) times: standard deviations of 4 % (6 %); devices differ by 30 %
+    else:  # a row fires 790 (400) times: standard deviations of 4 % (5 %); 400 devices, 30 % apart, add 2 %
         assert along == pytest.approx([5, 2.5], rel=0.2)
+
+
+def test_what_is_written_stays_nearer_to_what_was_wanted_if_devices_may_settle():
+    def missing(settle):
+        clock, wanted = VirtualClock(), np.full((50, 20, 1), 4e-6)
+        array = EmulatedSynapseArray(clock, rows=50, columns=40, device="phase-change", scheme="1T1R")
+        way = _Way("direct", False, 1e-5, 0.77e-6, 31, 3.0, Pulses(1.3, 50e-9), Pulses(2.8, 50e-9), settle, 0.2)
+        layer = _Layer(array, 1, way, np.random.default_rng(0))
+        layer._write(wanted > 0, wanted)
+        clock.sleep(100.0)
+        g = layer.read()
+        return float((wanted - g[:, :, 0] + g[:, :, 1]).mean())
+
+    # Of 1000 pairs that differ by 0.9 µS: a standard error of 0.03 µS. Drift from 1 s to 100 s is 17 %, of 4 µS.
+    assert abs(missing(1.0)) < 0.3e-6
+    assert missing(0.0) > 0.6e-6
 
 
 def test_any_number_of_layers_learns():
