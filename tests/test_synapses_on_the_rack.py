@@ -36,7 +36,7 @@ SMALL = (
     .replace("rows = 4, columns = 16", "rows = 4, columns = 10")
     .replace('model = "keysight-34980a"', 'model = "keithley-7001"')
 )
-ARRAY = {"seed": 0, "device": "EcRam", "threshold": 1.0, "g_min": 1e-6, "g_max": 290e-6}
+ARRAY = {"seed": 0, "device": "Prezioso", "threshold": 1.0, "g_min": 10e-6, "g_max": 100e-6}
 UP = Pulses(1.3, 1e-4, 5)
 EYE = np.eye(3, 2, dtype=bool)
 CONTACTS = 5e-4
@@ -201,7 +201,7 @@ def test_the_letters_are_seen_on_the_rack_as_on_the_emulated_array():
 
 def test_a_run_on_devices_that_drift_was_killed_and_comes_to_the_same_end(tmp_path, monkeypatch):
     monkeypatch.setattr("labneuro.crossing.REMEMBER", 0.05)
-    text = SMALL.replace('device = "EcRam"', 'device = "filamentary"')
+    text = SMALL.replace('device = "Prezioso"', 'device = "filamentary"')
     few = {"devices": 1, "cycles": 1, "pulses": 2, "train": 2, "loop_points": 2, "rereads": 2, "retention": 10.0}
     execute(characterise_device, parse(text, tmp_path / "a.toml"), few, tmp_path / "whole.h5", progress=False)
     whole = RunFile(tmp_path / "whole.h5")
