@@ -107,7 +107,8 @@ def sampling(sweep: Sweep, reference: float, longest: float) -> Sampling:
     offset = sweep.frequency - reference
     shown = np.abs(offset) * interval <= BAND
     if zooms and shown.any():
-        zoom = ZoomFFT(samples, offset[shown][[0, -1]], int(shown.sum()), fs=1 / interval, endpoint=True)
+        several = int(shown.sum())
+        zoom = ZoomFFT(samples, offset[shown][[0, -1]], several, fs=1 / interval, endpoint=several > 1)
         return Sampling(interval, window.astype(np.complex128), length, shown, np.flatnonzero(shown), zoom)
     bin_width = step / part
     first = round((sweep.start - reference) / bin_width)

@@ -53,6 +53,7 @@ def test_white_noise_shows_its_density():
 )
 @example(0.0, 0.0, 1001, math.log(1e6), 0.5)  # zero span
 @example(3e6, 30e6, 1, math.log(1e6), 0.0)  # one point
+@example(0.0, 1.0, 1, 9.0, 0.0)  # one point, where the transform would be too long
 @example(-40e6, 80e6, 2, math.log(1e5), 1.0)
 @example(1e6, 10.0, 40_001, math.log(1e6), 0.3)  # points closer than any transform of a length that can be had
 @settings(max_examples=40, deadline=None)
