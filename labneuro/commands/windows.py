@@ -11,6 +11,7 @@ from pathlib import Path
 
 from labneuro.commands.parsing import Parser, UsageError
 
+_POLITE = 10  # the run goes first where both want the same processor
 _SETTLING = 600  # ms in which all has found its place, and has been told
 
 
@@ -35,6 +36,8 @@ def view(arguments: list[str]) -> int:
         )
     if out is not None and (out.suffix.lower() != ".png" or out.exists() or not out.parent.is_dir()):
         raise UsageError(f"{out} can't be made: give a new file in a folder that exists, ending in .png")
+    with suppress(AttributeError, OSError):  # Windows has other ways
+        os.nice(_POLITE)
     following = Following(given["run"])
 
     from labneuro.views.qt import QtCore, QtWidgets, application
