@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 
 from labneuro.attempts import in_words
 from labneuro.clock import Clock
+from labneuro.instruments.counted_pulses import CountedArray
 from labneuro.instruments.visa import InstrumentError
 from labneuro.limits import LimitError
-from labneuro.roles import SynapseArray
-from labneuro.signals import Pulses, Scheme, Spent, exposures
+from labneuro.signals import Pulses, Scheme
 from labneuro.units import FloatArray, format_quantity
 
 CHANNELS, CLUSTER = 64, 8
@@ -48,7 +48,7 @@ AT_ONCE = 1000
 """Most pulses in one execution."""
 
 
-class ArcTwo(SynapseArray):
+class ArcTwo(CountedArray):
     """Devices of a passive array on an ArC TWO. Their pulses are counted here; their energy is not known."""
 
     def __init__(
@@ -74,7 +74,7 @@ class ArcTwo(SynapseArray):
         _check_channels(words, bits)
         self._clock, self._scheme = clock, scheme
         self._rows, self._columns = np.array(words, np.uint64), np.array(bits, np.uint64)
-        self._pulses, self._half_selected = np.zeros((2, *self.shape), np.int64)
+        self._count_from_zero(self.shape)
         try:
             self._library: Any = importlib.import_module("pyarc2")
         except ImportError as error:
@@ -96,11 +96,6 @@ class ArcTwo(SynapseArray):
     @property
     def scheme(self) -> Scheme:
         return self._scheme
-
-    @property
-    def spent(self) -> Spent:
-        """What was sent, also where it isn't known whether it arrived; the energy is NaN."""
-        return Spent(self._pulses.copy(), self._half_selected.copy(), float("nan"))
 
     def conductances(self, voltage: float, which: NDArray[np.bool_] | None = None) -> FloatArray:
         """Return the conductances, (rows, columns), S, column by column; NaN outside the mask."""
@@ -154,9 +149,7 @@ class ArcTwo(SynapseArray):
         for done, (row, column) in enumerate(chosen):
             own = np.zeros_like(counts)
             own[row, column] = counts[row, column]
-            (_, seen), *neighbours = exposures(own, selected)
-            self._pulses += seen
-            self._half_selected += sum(part for _, part in neighbours)
+            self._count(own, selected)
             with self._blaming(f"device [{row}, {column}], {done} of {len(chosen)} had their pulses before"):
                 self._fire(self._on_lines(row, column, pulses.amplitude, selected), nanoseconds, int(own[row, column]))
 
@@ -165,14 +158,6 @@ class ArcTwo(SynapseArray):
         with self._blaming("was not made safe"):
             self._board.finalise_operation(self._library.IdleMode.HardGnd)
             self._board.wait()
-
-    def snapshot(self) -> object:
-        """Return what was counted, so that a resumed run counts on."""
-        return {"pulses": self._pulses.copy(), "half_selected": self._half_selected.copy()}
-
-    def restore(self, snapshot: Any) -> None:
-        """Count on from `snapshot`; nothing is sent."""
-        self._pulses, self._half_selected = snapshot["pulses"].copy(), snapshot["half_selected"].copy()
 
     def _on_lines(self, row: int, column: int, amplitude: float, scheme: str) -> list[tuple[int, float, float]]:
         """Return channel, voltage during the pulse and after it, of each line that leaves 0 V."""

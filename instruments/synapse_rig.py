@@ -16,7 +16,7 @@ off; after an error both instruments are off and all relays open.
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from functools import cache, cached_property
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge
@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from labneuro.attempts import in_words, raise_all, try_all
 from labneuro.clock import Clock
+from labneuro.instruments.counted_pulses import CountedArray
 from labneuro.instruments.visa import InstrumentError
-from labneuro.roles import PulseGenerator, SourceMeter, SwitchMatrix, SynapseArray
-from labneuro.signals import Pulses, Scheme, Spent, exposures
+from labneuro.roles import PulseGenerator, SourceMeter, SwitchMatrix
+from labneuro.signals import Pulses, Scheme
 from labneuro.units import Decibels, Duration, FloatArray
 
 METER, PULSER, HALF, GROUND = range(4)
@@ -39,7 +40,7 @@ _Between = Callable[[Sequence[int], int, float], float]
 """Returns the current from lines at a voltage, V, to a line across them, A."""
 
 
-class SynapseRig(SynapseArray):
+class SynapseRig(CountedArray):
     """A passive array at a probe station. Its pulses are counted here; their energy is not known."""
 
     def __init__(
@@ -74,7 +75,7 @@ class SynapseRig(SynapseArray):
         self._scheme: WiredScheme = scheme
         self._gain = 10 ** (loss / 20)
         self._settling = settling
-        self._pulses, self._half_selected = np.zeros((2, rows, columns), np.int64)
+        self._count_from_zero(self._shape)
 
     @property
     def identity(self) -> str:
@@ -89,11 +90,6 @@ class SynapseRig(SynapseArray):
     @property
     def scheme(self) -> Scheme:
         return self._scheme
-
-    @property
-    def spent(self) -> Spent:
-        """What was sent, also where it isn't known whether it arrived; the energy is NaN."""
-        return Spent(self._pulses.copy(), self._half_selected.copy(), float("nan"))
 
     def conductances(self, voltage: float, which: NDArray[np.bool_] | None = None) -> FloatArray:
         """Return the conductances, (rows, columns), S, device by device; NaN outside the mask.
@@ -155,9 +151,7 @@ class SynapseRig(SynapseArray):
                     buses = np.full(sum(self._shape), others)
                     buses[row], buses[self._shape[0] + column] = PULSER, GROUND
                     self._connect(buses)
-                    (_, selected_by), *neighbours = exposures(own, selected)
-                    self._pulses += selected_by
-                    self._half_selected += sum(seen for _, seen in neighbours)
+                    self._count(own, selected)
                     self._pulser.fire(Pulses(amplitude, pulses.width, int(own[row, column])))
                 except Exception as error:
                     words = f"device [{row}, {column}]: {in_words(error)}"
@@ -169,15 +163,6 @@ class SynapseRig(SynapseArray):
         """Switch generator and meter off, then open all relays, whatever fails before."""
         parts = (self._pulser, self._meter, self._switch)
         raise_all("synapse rig was not made safe", try_all([part.make_safe for part in parts]))
-
-    def snapshot(self) -> object:
-        """Return what was counted, so that a resumed run counts on."""
-        return {"pulses": self._pulses.copy(), "half_selected": self._half_selected.copy()}
-
-    def restore(self, snapshot: object) -> None:
-        """Count on from `snapshot`; nothing is sent."""
-        counted = cast("dict[str, NDArray[np.int64]]", snapshot)
-        self._pulses, self._half_selected = counted["pulses"].copy(), counted["half_selected"].copy()
 
     @cached_property
     def _relays(self) -> tuple[int, int]:
