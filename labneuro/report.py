@@ -30,7 +30,7 @@ def report(result: RunResult, protocol: Protocol, console: Console, *, figure: b
     steps = "1 step" if result.steps == 1 else f"{result.steps} steps"
     lines = [("run", f"{run.note or run.state}, {steps} in {duration(result.seconds)}")]
     try:
-        summary = _of_module(protocol, "summary")
+        summary = beside(protocol, "summary")
         lines += summary(run) if summary is not None and result.steps else []
     except Exception as error:  # noqa: BLE001 - the summary is the protocol's code
         lines.append(("summary", f"failed: {in_words(error)}"))
@@ -59,10 +59,10 @@ def panels_of(run: RunFile, protocol: Protocol | None) -> "list[Panel]":
     """Return what to show of a run: what its protocol says, else its step fields. Raises what the protocol does."""
     from labneuro.views.figure import default_panels  # noqa: PLC0415 - as above
 
-    return (_of_module(protocol, "panels") or default_panels)(run)
+    return (beside(protocol, "panels") or default_panels)(run)
 
 
-def _of_module(protocol: Protocol | None, name: str) -> Callable[[RunFile], Any] | None:
+def beside(protocol: Protocol | None, name: str) -> Callable[..., Any] | None:
     """Return the function `name` that stands beside a protocol, if there is one."""
     return None if protocol is None else getattr(sys.modules.get(protocol.__module__), name, None)
 

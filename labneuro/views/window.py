@@ -1,6 +1,5 @@
 """A run in a window: what its protocol shows, at any of its steps; how it stands; its instruments; its controls."""
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from labneuro.following import Following, RunSoFar
 from labneuro.journal import StoreError
 from labneuro.overview import time_of_day
 from labneuro.progress import duration, single
+from labneuro.report import beside
 from labneuro.views.canvas import FILES, Canvas
 from labneuro.views.ground import set_dark
 from labneuro.views.instruments import Instruments
@@ -276,8 +276,7 @@ def panels_so_far(run: RunSoFar) -> tuple[Sequence[Panel], str]:
     trouble = ""
     try:
         protocol = registry.load_protocol(run.protocol)
-        module = sys.modules.get(protocol.__module__)
-        live, panels = (getattr(module, name, None) for name in ("live", "panels"))
+        live, panels = (beside(protocol, name) for name in ("live", "panels"))
         if live is not None:
             return live(run), ""
         if panels is not None and run.at:
